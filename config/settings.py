@@ -1,0 +1,143 @@
+"""Every setting, typed and validated once at start. The consequence of changing each stands beside it.
+
+All come from the environment with the prefix ``BELLWIRE_`` or from ``.env``; ``.env.example`` lists them.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Network = IPv4Network | IPv6Network
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the text names the variable and what it should be."""
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Durations are seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BELLWIRE_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    home: Path = Field(Path(".bellwire"), description="Data, sockets, logs and admin.key of the local stack.")
+    host: str = Field("127.0.0.1", description="Where the API listens. 0.0.0.0 opens it to the network.")
+    port: int = Field(8080, ge=0, le=65535, description="Where the API listens; 0 takes a free port.")
+    public_url: str = Field("http://127.0.0.1:8080", description="The only source of links in messages.")
+    trusted_proxies: str = Field("", description="Addresses whose X-Forwarded-For is believed; empty believes none.")
+
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL 15 or newer. Unset: the local stack starts its own."
+    )
+    broker_url: SecretStr | None = Field(
+        None, description="redis://, redis+socket://, amqp:// or sqs://. Unset: the local stack's Valkey."
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="redis:// or unix://, for live fan-out, limits and breakers. Unset: the local stack's Valkey."
+    )
+
+    secret_key: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Signs links and encrypts secrets. Several, comma separated: the first signs, all are accepted."
+    )
+    jwt_secret: SecretStr | None = Field(None, description="HS256 secret of users' tokens, at least 32 bytes.")
+    jwt_jwks_url: str | None = Field(None, description="Where the keys of users' tokens are published (RS256, ES256).")
+    jwt_audience: str = Field("bellwire", description="The `aud` that a user's token must carry.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(("*",), description="Origins that browsers may call from.")
+
+    retry_schedule: Annotated[tuple[int, ...], NoDecode] = Field(
+        (60, 300, 900, 1800, 3600),
+        description="Waits before the retries. Its length is the number of retries; then the dead letter.",
+    )
+    sweep_interval: float = Field(
+        5.0, gt=0, le=60, description="How often what is due is looked for. Longer: later retries, less load when idle."
+    )
+    lease_seconds: float = Field(
+        45.0, ge=2, le=55, description="A worker's right to a delivery. Shorter: a crash is noticed sooner; must exceed every channel's deadline."
+    )
+    batch_size: int = Field(200, ge=1, le=1000, description="Deliveries claimed and events routed at once.")
+    ack_ttl: int = Field(7 * 86400, gt=0, description="How long an acknowledged issue stays silent.")
+    retention_days: int = Field(90, gt=0, description="How long finished work is kept.")
+    preview: bool = Field(False, description="Channels without a provider keep their messages in the preview mailbox.")
+    enable_test_endpoints: bool = Field(False, description="Opens POST /v1/notifications/trigger. Never in production.")
+    server_id: str | None = Field(None, description="The name of this server in a cluster; default: the host's name.")
+    dead_letter_queue_length: int = Field(
+        10_000, gt=0, description="Messages kept in the broker's dead letter queue; the oldest go first. The table keeps all."
+    )
+
+    smtp_url: SecretStr | None = Field(None, description="smtp://user:password@host:587?starttls=true, or smtps://.")
+    email_from: str = Field("Bellwire <bellwire@localhost>", description="The sender of emails.")
+    email_providers: Annotated[tuple[str, ...], NoDecode] = Field(("smtp",), description="Order of failover.")
+    telegram_bot_token: SecretStr | None = Field(None, description="From @BotFather; unset leaves the channel without a provider.")
+    telegram_url: str = Field("https://api.telegram.org", description="Base address of the Bot API.")
+    webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (), description="CIDRs that the guard against private addresses lets through; empty in production."
+    )
+
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @field_validator("secret_key", "cors_origins", "email_providers", "webhook_allow_networks", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("retry_schedule", mode="before")
+    @classmethod
+    def _seconds(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            waits = tuple(int(part) for part in value.split(",") if part.strip())
+        except ValueError:
+            raise ValueError("must be whole seconds separated by commas, such as 60,300,900,1800,3600") from None
+        if any(not 0 < wait <= 86400 for wait in waits):
+            raise ValueError("every wait must be between 1 and 86400 seconds")
+        return waits
+
+    @field_validator("webhook_allow_networks", mode="after")
+    @classmethod
+    def _networks(cls, value: tuple[Any, ...]) -> tuple[Network, ...]:
+        return tuple(ip_network(part) for part in value)
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < 32:
+            raise ValueError("must be at least 32 bytes (RFC 7518, section 3.2)")
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _level(cls, value: str) -> str:
+        if value.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+        return value.upper()
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises:
+        SettingsError: one sentence per setting that cannot be used.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError(
+            "; ".join(f"BELLWIRE_{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+        ) from None
+
+
+def local_socket(home: Path, name: str) -> Path:
+    """Where the local stack's server `name` ("postgres" or "valkey") listens.
+
+    Unix socket paths end at 107 bytes, so a deep `home` puts its sockets in a short folder of its own (see workers.stack).
+    """
+    return home.resolve() / "run" / name

@@ -1,0 +1,215 @@
+"""The ledger: events, whom they told, what became of each delivery and attempt.
+
+What changes often is one narrow row (`deliveries`); everything else is only added. Nothing here has an index on
+a finished row's status: such an index costs for ever and nobody but an operator's list asks for it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Index, Integer, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, Small
+
+
+class Issue(Base):
+    """The latest event of a fingerprint, and until when the same fingerprint is folded into it."""
+
+    __tablename__ = "issues"
+    __table_args__ = {"postgresql_with": {"fillfactor": "80"}}  # noqa: RUF012
+
+    tenant: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[bytes] = mapped_column(primary_key=True)
+    event_id: Mapped[UUID]
+    status: Mapped[str]
+    severity: Mapped[int] = mapped_column(Small)
+    window_until: Mapped[datetime]
+
+
+class Acknowledgement(Base):
+    """Somebody took an issue: silence for one user, or for everyone (`user_id` is empty)."""
+
+    __tablename__ = "acknowledgements"
+
+    tenant: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[bytes] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    notification_id: Mapped[UUID | None]
+    by_user_id: Mapped[str]
+    note: Mapped[str | None]
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    until: Mapped[datetime]
+
+
+class Event(Base):
+    """Something happened upstream. `routes` and `skipped` hold the reasons of routing."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        Index("events_tenant_id", "tenant", "id"),
+        Index("events_accepted", "accepted_at", postgresql_where=text("status = 'accepted'")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant: Mapped[str]
+    type: Mapped[str]
+    status: Mapped[str]
+    reason: Mapped[str | None]
+    condition: Mapped[str]
+    severity: Mapped[str]
+    fingerprint: Mapped[bytes]
+    branch: Mapped[str | None]
+    customer_id: Mapped[UUID | None]
+    actor_id: Mapped[str | None]
+    recipients: Mapped[list[Any] | None]
+    data: Mapped[dict[str, Any]]
+    attachments: Mapped[list[Any] | None]
+    occurred_at: Mapped[datetime]
+    accepted_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime | None]
+    send_at: Mapped[datetime | None]
+    duplicate_of: Mapped[UUID | None]
+    repeats: Mapped[int] = mapped_column(Integer, server_default="0")
+    routes: Mapped[list[Any] | None]
+    skipped: Mapped[list[Any] | None]
+
+
+class Notification(Base):
+    """One event for one recipient: a user, or an address that the event named."""
+
+    __tablename__ = "notifications"
+    __table_args__ = (
+        Index("notifications_event_id", "event_id"),
+        Index("notifications_inbox", "tenant", "user_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant: Mapped[str]
+    event_id: Mapped[UUID]
+    user_id: Mapped[str | None]
+    recipient: Mapped[str]
+    audience: Mapped[str]
+    event: Mapped[str]
+    group_name: Mapped[str]
+    customer_id: Mapped[UUID | None]
+    title: Mapped[str]
+    content: Mapped[str]
+    link_url: Mapped[str | None]
+    link_text: Mapped[str | None]
+    priority: Mapped[str]
+    severity: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="created")
+    reason: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    read_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
+    ack_by_user_id: Mapped[str | None]
+    ack_at: Mapped[datetime | None]
+    ack_note: Mapped[str | None]
+
+
+class Delivery(Base):
+    """One notification on one channel to one address: the outbox row.
+
+    `due_at` is null once nothing more is to be done, so the index over it holds live work only. A claim touches no
+    indexed column, which keeps it a heap-only update.
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        Index("deliveries_due", "channel", "priority", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("deliveries_event_id", "event_id"),
+        Index("deliveries_tenant_id", "tenant", "id"),
+        {"postgresql_with": {"fillfactor": "60", "autovacuum_vacuum_scale_factor": "0.05"}},
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant: Mapped[str]
+    event_id: Mapped[UUID]
+    notification_id: Mapped[UUID | None]
+    webhook_id: Mapped[UUID | None]
+    channel: Mapped[str]
+    provider: Mapped[str | None]
+    address: Mapped[str]
+    name: Mapped[str | None]
+    template: Mapped[str]
+    priority: Mapped[int] = mapped_column(Small)
+    status: Mapped[str]
+    reason: Mapped[str | None]
+    due_at: Mapped[datetime | None]
+    lease_until: Mapped[datetime | None]
+    lease_token: Mapped[int | None] = mapped_column(BigInteger)
+    attempts: Mapped[int] = mapped_column(Small, server_default="0")
+    failures: Mapped[int] = mapped_column(Small, server_default="0")
+    crashes: Mapped[int] = mapped_column(Small, server_default="0")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    sent_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]
+
+
+class Attempt(Base):
+    """One try. Only ever added; `message_id` is the provider's own id."""
+
+    __tablename__ = "attempts"
+
+    delivery_id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(Small, primary_key=True)
+    provider: Mapped[str]
+    started_at: Mapped[datetime]
+    duration_ms: Mapped[int] = mapped_column(Integer)
+    outcome: Mapped[str]
+    detail: Mapped[str]
+    message_id: Mapped[str | None]
+
+
+class DeadLetter(Base):
+    """A delivery that waits for a person. `announced_at` is null until it was published on the exchange."""
+
+    __tablename__ = "dead_letters"
+    __table_args__ = (
+        Index("dead_letters_tenant", "tenant", "delivery_id"),
+        Index("dead_letters_unannounced", "created_at", postgresql_where=text("announced_at IS NULL")),
+    )
+
+    delivery_id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant: Mapped[str]
+    channel: Mapped[str]
+    event: Mapped[str]
+    reason: Mapped[str]
+    detail: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    announced_at: Mapped[datetime | None]
+
+
+class Preview(Base):
+    """What a channel without a provider would have sent."""
+
+    __tablename__ = "previews"
+    __table_args__ = (Index("previews_tenant", "tenant", "delivery_id"),)
+
+    delivery_id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant: Mapped[str]
+    channel: Mapped[str]
+    address: Mapped[str]
+    title: Mapped[str | None]
+    text: Mapped[str]
+    html: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Rejection(Base):
+    """A message from the broker that is no event. Nobody waits for an answer there, so it is kept for a person."""
+
+    __tablename__ = "rejections"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    tenant: Mapped[str | None]
+    error: Mapped[str]
+    payload: Mapped[bytes]
+    received_at: Mapped[datetime] = mapped_column(server_default=func.now())
