@@ -49,7 +49,9 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr | None = Field(None, description="HS256 secret of users' tokens, at least 32 bytes.")
     jwt_jwks_url: str | None = Field(None, description="Where the keys of users' tokens are published (RS256, ES256).")
     jwt_audience: str = Field("bellwire", description="The `aud` that a user's token must carry.")
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(("*",), description="Origins that browsers may call from.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("*",), description="Origins that browsers may call from."
+    )
 
     retry_schedule: Annotated[tuple[int, ...], NoDecode] = Field(
         (60, 300, 900, 1800, 3600),
@@ -59,22 +61,41 @@ class Settings(BaseSettings):
         5.0, gt=0, le=60, description="How often what is due is looked for. Longer: later retries, less load when idle."
     )
     lease_seconds: float = Field(
-        45.0, ge=2, le=55, description="A worker's right to a delivery. Shorter: a crash is noticed sooner; must exceed every channel's deadline."
+        45.0,
+        ge=2,
+        le=55,
+        description="A worker's right to a delivery. Shorter: a crash is noticed sooner; must exceed every channel's deadline.",
+    )
+    worker_processes: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="Processes of the local stack's worker. More: more memory (40 MiB each) and more cores used.",
     )
     batch_size: int = Field(200, ge=1, le=1000, description="Deliveries claimed and events routed at once.")
     ack_ttl: int = Field(7 * 86400, gt=0, description="How long an acknowledged issue stays silent.")
     retention_days: int = Field(90, gt=0, description="How long finished work is kept.")
     preview: bool = Field(False, description="Channels without a provider keep their messages in the preview mailbox.")
     enable_test_endpoints: bool = Field(False, description="Opens POST /v1/notifications/trigger. Never in production.")
+    flower_port: int = Field(
+        5555,
+        ge=0,
+        le=65535,
+        description="Where the local stack's Flower listens, on 127.0.0.1 only; 0 takes a free port.",
+    )
     server_id: str | None = Field(None, description="The name of this server in a cluster; default: the host's name.")
     dead_letter_queue_length: int = Field(
-        10_000, gt=0, description="Messages kept in the broker's dead letter queue; the oldest go first. The table keeps all."
+        10_000,
+        gt=0,
+        description="Messages kept in the broker's dead letter queue; the oldest go first. The table keeps all.",
     )
 
     smtp_url: SecretStr | None = Field(None, description="smtp://user:password@host:587?starttls=true, or smtps://.")
     email_from: str = Field("Bellwire <bellwire@localhost>", description="The sender of emails.")
     email_providers: Annotated[tuple[str, ...], NoDecode] = Field(("smtp",), description="Order of failover.")
-    telegram_bot_token: SecretStr | None = Field(None, description="From @BotFather; unset leaves the channel without a provider.")
+    telegram_bot_token: SecretStr | None = Field(
+        None, description="From @BotFather; unset leaves the channel without a provider."
+    )
     telegram_url: str = Field("https://api.telegram.org", description="Base address of the Bot API.")
     webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         (), description="CIDRs that the guard against private addresses lets through; empty in production."
@@ -131,7 +152,9 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise SettingsError(
-            "; ".join(f"BELLWIRE_{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+            "; ".join(
+                f"BELLWIRE_{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+            )
         ) from None
 
 
