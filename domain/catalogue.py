@@ -45,6 +45,7 @@ class EventType:
     template: str = "default"
     transactional: bool = False
     secret: tuple[str, ...] = ()
+    title: str = ""
 
 
 ResolverName = Literal["user", "role", "explicit", "payload", "participants", "owner", "customer"]

@@ -17,7 +17,11 @@ from models.base import Base, Small
 
 
 class Issue(Base):
-    """The latest event of a fingerprint, and until when the same fingerprint is folded into it."""
+    """The latest event of a fingerprint, and until when the same fingerprint is folded into it.
+
+    `previous_id` and the events' own `previous_id` chain the events of one issue, so that an acknowledgement finds what
+    was not sent yet without an index over fingerprints, which would cost every event something.
+    """
 
     __tablename__ = "issues"
     __table_args__ = {"postgresql_with": {"fillfactor": "80"}}  # noqa: RUF012
@@ -25,6 +29,7 @@ class Issue(Base):
     tenant: Mapped[str] = mapped_column(primary_key=True)
     fingerprint: Mapped[bytes] = mapped_column(primary_key=True)
     event_id: Mapped[UUID]
+    previous_id: Mapped[UUID | None]
     status: Mapped[str]
     severity: Mapped[int] = mapped_column(Small)
     window_until: Mapped[datetime]
@@ -46,7 +51,7 @@ class Acknowledgement(Base):
 
 
 class Event(Base):
-    """Something happened upstream. `routes` and `skipped` hold the reasons of routing."""
+    """Something happened upstream. `routing_id` and `skipped` lead to the reasons of its routing."""
 
     __tablename__ = "events"
     __table_args__ = (
@@ -74,8 +79,23 @@ class Event(Base):
     send_at: Mapped[datetime | None]
     duplicate_of: Mapped[UUID | None]
     repeats: Mapped[int] = mapped_column(Integer, server_default="0")
-    routes: Mapped[list[Any] | None]
+    previous_id: Mapped[UUID | None]
+    routing_id: Mapped[UUID | None]
     skipped: Mapped[list[Any] | None]
+
+
+class RoutingExplanation(Base):
+    """What was said of every route for a kind of event: stored once, named by many events.
+
+    The id is a hash of the content, so that every worker arrives at the same one.
+    """
+
+    __tablename__ = "routings"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant: Mapped[str]
+    routes: Mapped[list[Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Notification(Base):

@@ -116,7 +116,8 @@ CREATE TABLE events (
     send_at TIMESTAMP WITH TIME ZONE,
     duplicate_of UUID,
     repeats INTEGER DEFAULT '0' NOT NULL,
-    routes JSONB,
+    previous_id UUID,
+    routing_id UUID,
     skipped JSONB,
     CONSTRAINT events_pkey PRIMARY KEY (id)
 );
@@ -137,6 +138,7 @@ CREATE TABLE issues (
     tenant TEXT NOT NULL,
     fingerprint BYTEA NOT NULL,
     event_id UUID NOT NULL,
+    previous_id UUID,
     status TEXT NOT NULL,
     severity SMALLINT NOT NULL,
     window_until TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -204,6 +206,13 @@ CREATE TABLE rounds (
     name TEXT NOT NULL,
     at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT rounds_pkey PRIMARY KEY (name)
+);
+CREATE TABLE routings (
+    id UUID NOT NULL,
+    tenant TEXT NOT NULL,
+    routes JSONB NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    CONSTRAINT routings_pkey PRIMARY KEY (id)
 );
 CREATE TABLE statistics (
     hour TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -288,7 +297,9 @@ CREATE TABLE preferences (
     CONSTRAINT preferences_pkey PRIMARY KEY (id),
     CONSTRAINT preferences_tenant_fkey FOREIGN KEY(tenant, user_id) REFERENCES users (tenant, id) ON DELETE CASCADE
 );
-CREATE UNIQUE INDEX preferences_entry ON preferences (tenant, user_id, group_name, coalesce(event, ''), coalesce(customer_id, '00000000-0000-0000-0000-000000000000'::uuid));
+CREATE UNIQUE INDEX preferences_entry ON preferences (
+    tenant, user_id, group_name, coalesce(event, ''),
+    coalesce(customer_id, '00000000-0000-0000-0000-000000000000'::uuid));
 CREATE TABLE user_customers (
     tenant TEXT NOT NULL,
     customer_id UUID NOT NULL,

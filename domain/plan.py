@@ -1,0 +1,262 @@
+"""Who is told about an event, over which channels, and who is left out for which reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from domain.catalogue import Audience, EventType, Resolver, Route
+from domain.event import Event, Person, WebhookEndpoint
+from domain.fingerprint import lookup
+from domain.preferences import wants
+from domain.routing import Routing, glob_matches
+from domain.vocabulary import CHANNELS, Reason
+
+EVERYONE = ""  # stands for all users in the set of those whom an acknowledgement silenced
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Users to look up: one by id, those with a role, or those linked to a customer."""
+
+    kind: Literal["user", "role", "customer"]
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Somebody or something that was left out. `channel` None: the whole recipient."""
+
+    recipient: str
+    channel: str | None
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDelivery:
+    """One delivery to be stored."""
+
+    channel: str
+    address: str
+    name: str | None = None
+    webhook: WebhookEndpoint | None = None
+    reason: Reason | None = None
+
+
+@dataclass(slots=True)
+class PlannedNotification:
+    """One recipient with the deliveries to him."""
+
+    person: Person
+    audience: Audience
+    deliveries: list[PlannedDelivery] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything that routing one event brings. `reason` is set when nobody is told."""
+
+    notifications: list[PlannedNotification] = field(default_factory=list)
+    deliveries: list[PlannedDelivery] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    reason: Reason | None = None
+
+
+Finder = Callable[[Wish], Sequence[Person]]
+
+
+def wishes(resolver: Resolver, event: Event) -> tuple[list[Wish], list[Person], list[Skipped]]:
+    """What a resolver asks for: users to look up, addresses that the event brought along, and what it could not use."""
+    match resolver.resolver:
+        case "user":
+            return [Wish("user", user) for user in resolver.users], [], []
+        case "role":
+            return [Wish("role", resolver.role or "")], [], []
+        case "customer":
+            if event.customer_id is None:
+                return [], [], [Skipped("customer", None, Reason.NO_CUSTOMER)]
+            return [Wish("customer", event.customer_id)], [], []
+        case "explicit":
+            return _explicit(event.recipients or [])
+        case "owner":
+            return _named(event, "data.owner_id", leave_out_actor=False)
+        case "payload":
+            return _named(event, resolver.path or "", leave_out_actor=False)
+        case "participants":
+            return _named(event, resolver.path or "", leave_out_actor=True)
+
+
+def plan(
+    event: Event,
+    event_type: EventType,
+    routing: Routing,
+    *,
+    find: Finder,
+    tenant_webhooks: Iterable[WebhookEndpoint],
+    silenced: frozenset[str],
+    built: Mapping[str, bool],
+) -> Plan:
+    """Unite the matching routes: one notification a recipient, one delivery a channel and address.
+
+    Args:
+        find: the people behind a wish; empty when there are none.
+        silenced: user ids whom an acknowledgement keeps silent; `EVERYONE` among them silences the whole issue.
+        built: the channels that exist here, and whether a provider is configured for each.
+    """
+    result = Plan()
+    told: dict[str, tuple[PlannedNotification, dict[str, bool]]] = {}
+    for route in routing.matched:
+        for person, audience in _recipients(route, event, event_type, find, result.skipped):
+            _, channels = told.setdefault(_identity(person), (PlannedNotification(person, audience), {}))
+            channels.update(dict.fromkeys(route.channels, True))
+    added = {channel for route in routing.matched if not route.recipients for channel in route.channels}
+    for notification, channels in told.values():
+        for channel in added:
+            channels.setdefault(channel, False)
+        if _silent(notification.person, silenced):
+            result.skipped.append(Skipped(notification.person.label, None, Reason.ACKNOWLEDGED))
+            continue
+        _fill(notification, channels, event, event_type, built, result.skipped)
+        if notification.deliveries:
+            result.notifications.append(notification)
+        else:
+            result.skipped.append(Skipped(notification.person.label, None, Reason.NO_ENABLED_CHANNELS))
+    if any("webhook" in route.channels for route in routing.matched):
+        _tell_tenant(result, event.type, tenant_webhooks, silenced)
+    if not result.notifications and not result.deliveries:
+        result.reason = _why_nobody(result.skipped)
+    return result
+
+
+def _explicit(recipients: Sequence[Any]) -> tuple[list[Wish], list[Person], list[Skipped]]:
+    ids = [Wish("user", one) for one in recipients if isinstance(one, str)]
+    people = [
+        Person(
+            user_id=None,
+            name=one.get("name"),
+            locale=one.get("locale"),
+            addresses={channel: one[key] for key, channel in ADDRESS_FIELDS.items() if one.get(key)},
+        )
+        for one in recipients
+        if isinstance(one, dict)
+    ]
+    return ids, people, []
+
+
+ADDRESS_FIELDS = {"email": "email", "phone": "sms", "telegram_chat_id": "telegram", "whatsapp": "whatsapp"}
+
+
+def _named(event: Event, path: str, *, leave_out_actor: bool) -> tuple[list[Wish], list[Person], list[Skipped]]:
+    root = {"data": event.data, "actor_id": event.actor_id, "customer_id": event.customer_id}
+    value = lookup(root, path)
+    ids = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str) and one]
+    if not ids:
+        return [], [], [Skipped(path, None, Reason.PATH_NOT_FOUND)]
+    if leave_out_actor and event.actor_id in ids:
+        kept = [Wish("user", one) for one in ids if one != event.actor_id]
+        return kept, [], [Skipped(event.actor_id or "", None, Reason.IS_ACTOR)]
+    return [Wish("user", one) for one in ids], [], []
+
+
+def _recipients(
+    route: Route, event: Event, event_type: EventType, find: Finder, skipped: list[Skipped]
+) -> Iterable[tuple[Person, Audience]]:
+    for resolver in route.recipients:
+        asked, people, left_out = wishes(resolver, event)
+        skipped.extend(left_out)
+        audience = _audience(resolver, event_type)
+        for person in people:
+            yield person, audience
+        for wish in asked:
+            found = find(wish)
+            if not found and wish.kind == "user":
+                skipped.append(Skipped(wish.key, None, Reason.UNKNOWN_USER))
+            for person in found:
+                yield person, audience
+
+
+def _audience(resolver: Resolver, event_type: EventType) -> Audience:
+    """As whom a recipient is told. In doubt as a customer: that gives less power to silence others."""
+    if resolver.resolver == "customer":
+        return "customer"
+    if resolver.resolver == "role":
+        return "admin"
+    return "customer" if "customer" in event_type.audience else "admin"
+
+
+def _identity(person: Person) -> str:
+    if person.user_id is not None:
+        return "user:" + person.user_id
+    return "address:" + "|".join(sorted(person.addresses.values()))
+
+
+def _silent(person: Person, silenced: frozenset[str]) -> bool:
+    return bool(silenced) and (EVERYONE in silenced or person.user_id in silenced)
+
+
+def _fill(
+    notification: PlannedNotification,
+    channels: Mapping[str, bool],
+    event: Event,
+    event_type: EventType,
+    built: Mapping[str, bool],
+    skipped: list[Skipped],
+) -> None:
+    """Add the deliveries of one recipient. `channels` says whether a route named the channel for him itself."""
+    person = notification.person
+    for channel in CHANNELS:
+        if channel not in channels:
+            continue
+        deliveries, reason = _on_channel(channel, person, event, event_type, built)
+        notification.deliveries.extend(deliveries)
+        if reason is not None and channels[channel]:
+            skipped.append(Skipped(person.label, channel, reason))
+
+
+def _on_channel(
+    channel: str, person: Person, event: Event, event_type: EventType, built: Mapping[str, bool]
+) -> tuple[list[PlannedDelivery], Reason | None]:
+    if channel not in built:
+        return [], Reason.CHANNEL_NOT_BUILT
+    if not event_type.transactional and not wants(
+        person.preferences,
+        group=event_type.group,
+        event=event_type.name,
+        customer_id=event.customer_id,
+        channel=channel,
+    ):
+        return [], Reason.PREFERENCE
+    if channel == "webhook":
+        hooks = [hook for hook in person.webhooks if listens(hook, event.type)]
+        return _to_webhooks(hooks), None if hooks else Reason.NO_WEBHOOKS_CONFIGURED
+    address = person.user_id if channel == "in_app" else person.addresses.get(channel)
+    if not address:
+        return [], Reason.NO_ADDRESS
+    waiting = None if built[channel] else Reason.NO_PROVIDER
+    return [PlannedDelivery(channel, address, person.name, reason=waiting)], None
+
+
+def _to_webhooks(hooks: Iterable[WebhookEndpoint]) -> list[PlannedDelivery]:
+    return [PlannedDelivery("webhook", hook.url, hook.name, webhook=hook) for hook in hooks]
+
+
+def listens(hook: WebhookEndpoint, event_type: str) -> bool:
+    """Whether an endpoint wants an event type; no patterns means all."""
+    return not hook.events or any(glob_matches(glob, event_type) for glob in hook.events)
+
+
+def _tell_tenant(result: Plan, event_type: str, hooks: Iterable[WebhookEndpoint], silenced: frozenset[str]) -> None:
+    wanted = [hook for hook in hooks if listens(hook, event_type)]
+    if wanted and EVERYONE in silenced:
+        result.skipped.append(Skipped("webhooks", "webhook", Reason.ACKNOWLEDGED))
+        return
+    result.deliveries = _to_webhooks(wanted)
+
+
+def _why_nobody(skipped: Sequence[Skipped]) -> Reason:
+    reasons = {one.reason for one in skipped}
+    for reason in (Reason.ACKNOWLEDGED, Reason.NO_ENABLED_CHANNELS):
+        if reason in reasons:
+            return reason
+    return Reason.NO_RECIPIENTS

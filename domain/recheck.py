@@ -1,0 +1,24 @@
+"""The last look before sending: what was decided at routing may have changed since."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from domain.states import DeliveryStatus
+from domain.vocabulary import Reason
+
+
+def no_longer_wanted(
+    *, now: datetime, expires_at: datetime | None, acknowledged: bool, wanted: bool
+) -> tuple[DeliveryStatus, Reason] | None:
+    """Where a delivery goes instead of out; None when it is to be sent.
+
+    `acknowledged`: somebody took the issue. `wanted`: the user's preference now (always true if transactional).
+    """
+    if expires_at is not None and expires_at <= now:
+        return DeliveryStatus.EXPIRED, Reason.EXPIRED
+    if acknowledged:
+        return DeliveryStatus.CANCELLED, Reason.ACKNOWLEDGED
+    if not wanted:
+        return DeliveryStatus.SUPPRESSED, Reason.PREFERENCE
+    return None

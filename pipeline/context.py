@@ -1,0 +1,39 @@
+"""What templates are told about an event, its recipient and where to read more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from config.catalogue import shipped
+from config.settings import settings
+from domain.vocabulary import Severity
+from pipeline.envelope import unlisted
+from pipeline.render import Context, EventView, Person
+
+
+def context(
+    *,
+    event_id: str,
+    event_type: str,
+    severity: Severity,
+    condition: str,
+    occurred_at: datetime,
+    branch: str | None,
+    data: Mapping[str, Any],
+    tenant: str,
+    user_id: str | None,
+    name: str | None,
+    locale: str | None,
+) -> Context:
+    """The context of one message. Links lead to the public URL and nowhere else."""
+    listed = shipped().event_types.get(event_type) or unlisted(event_type)
+    return Context(
+        event=EventView(event_id, event_type, severity, occurred_at, condition, branch, listed.title),
+        data=data,
+        tenant=tenant,
+        user=Person(user_id, name, locale),
+        link=f"{settings().public_url.rstrip('/')}/inbox" if user_id else None,
+        secret=listed.secret,
+    )

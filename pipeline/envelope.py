@@ -1,0 +1,341 @@
+"""The door: what an upstream service may send, and the one place where it is checked, whatever way it came."""
+
+from __future__ import annotations
+
+import binascii
+import json
+import re
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import PydanticCustomError
+from uuid_utils import uuid7
+
+from domain.catalogue import EventType
+from domain.errors import InvalidInputError
+from domain.event import Condition, Event
+from domain.fingerprint import canonical, fingerprint
+from domain.vocabulary import SEVERITIES, Severity
+
+MOST_EVENTS = 1_000
+MOST_BODY_BYTES = 10 * 1024 * 1024
+MOST_DATA_BYTES = 256 * 1024
+MOST_DATA_DEPTH = 32
+MOST_ATTACHMENT_BYTES = 7 * 1024 * 1024
+
+# No control characters: they are never meant, and NUL cannot be stored.
+Word = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+TypeName = Annotated[
+    str, StringConstraints(strict=True, min_length=1, max_length=255, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:\-]*$")
+]
+
+
+def _written_moment(value: Any) -> Any:
+    """RFC 3339 only: pydantic would take numbers too, and read "2020" as seconds since 1970."""
+    if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[Tt ]", value):
+        return value
+    raise PydanticCustomError("moment", "must be a time with its offset, such as 2026-11-20T09:00:00Z")
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_moment)]
+
+
+class RecipientIn(BaseModel):
+    """An address that the event names itself; at least one of the four."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    email: Word | None = None
+    phone: Word | None = None
+    telegram_chat_id: Word | None = None
+    whatsapp: Word | None = None
+    name: Word | None = None
+    locale: Word | None = None
+
+
+class AttachmentIn(BaseModel):
+    """A file for the email. `content` is base64."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    filename: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f/\\]+$")]
+    content_type: Annotated[str, StringConstraints(max_length=127, pattern=r"^[\w.+-]+/[\w.+-]+$")] = (
+        "application/octet-stream"
+    )
+    content: str
+
+
+class EventIn(BaseModel):
+    """An event as it is published. Only `type` is required."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "type": "ssl_expiry",
+                "severity": "high",
+                "branch": "berlin",
+                "recipients": ["u1", {"email": "ops@example.org", "name": "Ops"}],
+                "data": {"host": "shop.example.org", "days_left": 7},
+                "occurred_at": "2026-11-20T09:00:00Z",
+            }
+        },
+    )
+
+    type: TypeName
+    tenant: Word | None = None
+    status: Literal["firing", "resolved"] = "firing"
+    severity: Literal["low", "medium", "high", "critical"] | None = None
+    branch: Word | None = None
+    customer_id: UUID | None = None
+    actor_id: Word | None = None
+    recipients: Annotated[list[Word | RecipientIn], Field(max_length=1000)] | None = None
+    data: dict[str, Any] = {}
+    fingerprint: Word | None = None
+    occurred_at: Moment | None = None
+    expires_at: Moment | None = None
+    send_at: Moment | None = None
+    attachments: Annotated[list[AttachmentIn], Field(max_length=20)] | None = None
+
+
+def loads(body: bytes) -> Any:
+    """JSON from outside, as RFC 8259 has it: no NaN, no infinities, UTF-8 only.
+
+    Raises:
+        InvalidInputError: not JSON, nested too deep to be read, or too large.
+    """
+    if len(body) > MOST_BODY_BYTES:
+        raise InvalidInputError("", f"is larger than {MOST_BODY_BYTES} bytes", too_large=True)
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        raise InvalidInputError("", "is not UTF-8") from None
+    except RecursionError:
+        raise InvalidInputError("", f"is nested deeper than {MOST_DATA_DEPTH}") from None
+    except InvalidInputError:
+        raise
+    except ValueError as error:
+        place = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise InvalidInputError("", "is not valid JSON" + place) from None
+
+
+def _no_constant(name: str) -> Any:
+    raise InvalidInputError("", f"is not valid JSON: {name} is no JSON number")
+
+
+def parse_many(body: Any, *, tenant: str | None, catalogue: Mapping[str, EventType]) -> list[Event]:
+    """Events from a body of one event, ``{"events": [...]}`` or a list. All or none.
+
+    Args:
+        tenant: whose key it came with; None where the event itself must say (Celery, the bus).
+        catalogue: the event types by name, for defaults and key fields.
+
+    Raises:
+        InvalidInputError: names the field as in ``events[3].severity``.
+    """
+    if isinstance(body, Mapping) and "events" in body and "type" not in body:
+        unknown = sorted(set(body) - {"events"})
+        if unknown:
+            raise InvalidInputError(unknown[0][:100], "is not a known field beside events")
+        body = body["events"]
+        if not isinstance(body, list):
+            raise InvalidInputError("events", "must be a list of events")
+    if not isinstance(body, list):
+        return [parse(body, tenant=tenant, catalogue=catalogue)]
+    if not body:
+        raise InvalidInputError("events", "must hold at least one event")
+    if len(body) > MOST_EVENTS:
+        raise InvalidInputError("events", f"holds more than {MOST_EVENTS} events", too_large=True)
+    return [_at(index, one, tenant, catalogue) for index, one in enumerate(body)]
+
+
+def _at(index: int, one: Any, tenant: str | None, catalogue: Mapping[str, EventType]) -> Event:
+    try:
+        return parse(one, tenant=tenant, catalogue=catalogue)
+    except InvalidInputError as error:
+        raise error.within(f"events[{index}]") from None
+
+
+def parse(body: Any, *, tenant: str | None, catalogue: Mapping[str, EventType]) -> Event:
+    """One event, checked and completed from the catalogue. See `parse_many`."""
+    if not isinstance(body, Mapping):
+        raise InvalidInputError("", "must be a JSON object")
+    try:
+        taken = EventIn.model_validate(body)
+    except ValidationError as error:
+        raise first_problem(error) from None
+    owner = _owner(taken.tenant, tenant)
+    event_type = catalogue.get(taken.type) or unlisted(taken.type)
+    data_json = _data_text(taken.data)
+    recipients = None if taken.recipients is None else [_recipient(i, one) for i, one in enumerate(taken.recipients)]
+    customer_id = None if taken.customer_id is None else str(taken.customer_id)
+    return Event(
+        id=str(uuid7()),
+        tenant=owner,
+        type=taken.type,
+        condition=Condition(taken.status),
+        severity=Severity(taken.severity) if taken.severity else event_type.severity,
+        data=taken.data,
+        data_json=data_json,
+        fingerprint=fingerprint(
+            tenant=owner,
+            event_type=taken.type,
+            branch=taken.branch,
+            customer_id=customer_id,
+            recipients=recipients,
+            key=event_type.key,
+            data=taken.data,
+            data_json=data_json,
+            given=taken.fingerprint,
+        ),
+        dedupe_window=event_type.dedupe_window,
+        occurred_at=_storable("occurred_at", taken.occurred_at) or datetime.now(UTC),
+        branch=taken.branch,
+        customer_id=customer_id,
+        actor_id=taken.actor_id,
+        recipients=recipients,
+        expires_at=_storable("expires_at", taken.expires_at),
+        send_at=_storable("send_at", taken.send_at),
+        attachments=_attachments(taken.attachments) if taken.attachments else None,
+    )
+
+
+def unlisted(name: str) -> EventType:
+    """The defaults of a type that no catalogue lists: custom routes may reference any event (C-5)."""
+    return EventType(name=name, group=re.split(r"[.:]", name, maxsplit=1)[0])
+
+
+def first_problem(error: ValidationError) -> InvalidInputError:
+    """The first thing that pydantic found wrong, as our error: the field, and what would be right."""
+    # A union reports every member that did not fit; the deepest one is about what the sender meant.
+    problem = max(error.errors(include_url=False, include_input=False), key=lambda one: _depth(one["loc"]))
+    loc = [part for part in problem["loc"] if not (isinstance(part, str) and _is_union_tag(part))]
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
+    return InvalidInputError(_printable(field), _problem(problem), too_large=problem["type"] == "too_long")
+
+
+def _depth(loc: Sequence[int | str]) -> int:
+    return sum(1 for part in loc if not (isinstance(part, str) and _is_union_tag(part)))
+
+
+def _is_union_tag(part: str) -> bool:
+    return part == "RecipientIn" or part.startswith(("constrained-str", "function-"))
+
+
+def _printable(field: str) -> str:
+    return field.encode("ascii", "backslashreplace").decode()[:200]
+
+
+def _problem(problem: Any) -> str:
+    match problem["type"]:
+        case "extra_forbidden":
+            return "is not a known field"
+        case "missing":
+            return "is required"
+        case "literal_error":
+            return f"must be {problem['ctx']['expected']}"
+        case "string_pattern_mismatch" | "string_unicode":
+            return "has characters that are not allowed"
+        case _:
+            return str(problem["msg"]).replace("Input should", "must").replace("String should", "must")
+
+
+def _owner(named: str | None, keys: str | None) -> str:
+    if keys is None:
+        if named is None:
+            raise InvalidInputError("tenant", "is required")
+        return named
+    if named is not None and named != keys:
+        raise InvalidInputError("tenant", "is not the tenant of the key; leave it out")
+    return keys
+
+
+def _data_text(data: dict[str, Any]) -> str:
+    """The canonical text of `data`, after checks that cost one look at that text for almost every event."""
+    try:
+        text = canonical(data)
+        size = len(text.encode())
+    except RecursionError:
+        raise InvalidInputError("data", f"is nested deeper than {MOST_DATA_DEPTH}") from None
+    except (ValueError, TypeError):
+        raise _odd_value(data, "data", 0) or InvalidInputError("data", "cannot be written as JSON") from None
+    if size > MOST_DATA_BYTES:
+        raise InvalidInputError("data", f"is larger than {MOST_DATA_BYTES} bytes", too_large=True)
+    if "\\u0000" in text or text.count("{") + text.count("[") > MOST_DATA_DEPTH:
+        problem = _odd_value(data, "data", 0)
+        if problem is not None:
+            raise problem
+    return text
+
+
+def _odd_value(value: Any, path: str, depth: int) -> InvalidInputError | None:
+    """What in `value` cannot be stored, and where: too deep, NUL, a lone surrogate, NaN, not JSON at all."""
+    if depth >= MOST_DATA_DEPTH and isinstance(value, dict | list):
+        return InvalidInputError("data", f"is nested deeper than {MOST_DATA_DEPTH}")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if (problem := _odd_text(key, path)) or (
+                problem := _odd_value(inner, f"{path}.{_printable(str(key))}", depth + 1)
+            ):
+                return problem
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            if problem := _odd_value(inner, f"{path}[{index}]", depth + 1):
+                return problem
+    elif isinstance(value, str):
+        return _odd_text(value, path)
+    elif isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return InvalidInputError(path, "must be a finite number")
+    elif value is not None and not isinstance(value, int | float):
+        return InvalidInputError(path, "is not a JSON value")
+    return None
+
+
+def _odd_text(value: Any, path: str) -> InvalidInputError | None:
+    if not isinstance(value, str):
+        return InvalidInputError(path, "has a key that is not a string")
+    if "\x00" in value:
+        return InvalidInputError(path, "has a NUL character")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        return InvalidInputError(path, "has half a surrogate pair")
+    return None
+
+
+def _recipient(index: int, one: str | RecipientIn) -> Any:
+    if isinstance(one, str):
+        return one
+    named = one.model_dump(exclude_none=True)
+    if not named.keys() & {"email", "phone", "telegram_chat_id", "whatsapp"}:
+        raise InvalidInputError(f"recipients[{index}]", "must have email, phone, telegram_chat_id or whatsapp")
+    return named
+
+
+def _storable(field: str, moment: datetime | None) -> datetime | None:
+    """In UTC. A year 1 or 9999 in a far time zone cannot be converted, nor stored."""
+    if moment is None:
+        return None
+    try:
+        return moment.astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise InvalidInputError(field, "is out of range") from None
+
+
+def _attachments(given: Sequence[AttachmentIn]) -> list[dict[str, str]]:
+    total = 0
+    for index, one in enumerate(given):
+        try:
+            total += len(b64decode(one.content, validate=True))
+        except (binascii.Error, ValueError):
+            raise InvalidInputError(f"attachments[{index}].content", "is not base64") from None
+        if total > MOST_ATTACHMENT_BYTES:
+            raise InvalidInputError(
+                "attachments", f"are larger than {MOST_ATTACHMENT_BYTES} bytes together", too_large=True
+            )
+    return [one.model_dump() for one in given]
+
+
+assert [str(severity) for severity in SEVERITIES] == ["low", "medium", "high", "critical"]  # as EventIn has them

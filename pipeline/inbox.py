@@ -1,0 +1,75 @@
+"""The inbox's side of routing: the words of a notification, and the frame that live clients are shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from domain.event import Event, Person
+from pipeline.context import context
+from pipeline.render import RenderError, render
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Title and content of a notification."""
+
+    title: str
+    content: str
+    link_url: str | None = None
+    link_text: str | None = None
+
+
+def words(event: Event, template: str, person: Person) -> Words:
+    """The in-app face. A template that fails must not hold up the others, so the type stands in for it."""
+    try:
+        said = render(
+            "in_app",
+            template,
+            context(
+                event_id=event.id,
+                event_type=event.type,
+                severity=event.severity,
+                condition=event.condition,
+                occurred_at=event.occurred_at,
+                branch=event.branch,
+                data=event.data,
+                tenant=event.tenant,
+                user_id=person.user_id,
+                name=person.name,
+                locale=person.locale,
+            ),
+        )
+    except RenderError as error:
+        log.warning("not_rendered", event_id=event.id, channel="in_app", problem=str(error))
+        return Words(event.type, "")
+    return Words(said.title or event.type, said.text, said.link_url, said.link_text)
+
+
+def notification_frame(row: dict[str, Any], created_at: datetime) -> dict[str, Any]:
+    """N of the contract, as it is the moment it is stored (D-17)."""
+    return {
+        "id": row["id"],
+        "type": row["group_name"],
+        "event": row["event"],
+        "title": row["title"],
+        "content": row["content"],
+        "link_url": row["link_url"],
+        "link_text": row["link_text"],
+        "priority": row["priority"],
+        "severity": row["severity"],
+        "customer_id": row["customer_id"],
+        "read": False,
+        "read_at": None,
+        "status": row["status"],
+        "reason": None,
+        "ack_by_user_id": None,
+        "ack_at": None,
+        "ack_note": None,
+        "created_at": created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }

@@ -1,0 +1,53 @@
+"""Withdraw: what has not been sent of an issue is cancelled, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, text
+
+from domain.vocabulary import Reason
+
+# The events of one issue are a chain; a chain of a thousand has long been sent or given up at its far end.
+ISSUE_CHAIN = """
+WITH RECURSIVE chain AS (
+    SELECT e.id, e.previous_id, 1 AS depth FROM events e
+    WHERE e.tenant = :tenant AND e.id = ANY(cast(:events AS uuid[]))
+    UNION
+    SELECT e.id, e.previous_id, c.depth + 1 FROM chain c JOIN events e ON e.id = c.previous_id
+    WHERE e.tenant = :tenant AND c.depth < 1000
+)
+"""
+
+WITHDRAW = text(
+    ISSUE_CHAIN
+    + """
+, unsent AS (
+    SELECT d.id FROM deliveries d JOIN chain c ON c.id = d.event_id
+    LEFT JOIN notifications n ON n.id = d.notification_id
+    WHERE d.status IN ('queued', 'held', 'failed') AND d.due_at IS NOT NULL
+      AND (cast(:user_id AS text) IS NULL OR n.user_id = :user_id)
+    ORDER BY d.id FOR NO KEY UPDATE OF d
+)
+UPDATE deliveries d SET status = 'cancelled', reason = :reason, due_at = NULL
+FROM unsent u WHERE d.id = u.id RETURNING d.id
+"""
+)
+
+
+def withdraw_issue(
+    connection: Connection, tenant: str, event_ids: Sequence[str], reason: Reason, user_id: str | None = None
+) -> int:
+    """Cancel what is not sent yet of these events and of those before them in the same issue.
+
+    Args:
+        user_id: only what goes to this user; None for everybody.
+
+    Returns:
+        How many deliveries were withdrawn. One that a worker is sending right now is not among them.
+    """
+    return len(
+        connection.execute(
+            WITHDRAW, {"tenant": tenant, "events": list(event_ids), "reason": reason.value, "user_id": user_id}
+        ).all()
+    )
