@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from workers.stack.leftovers import forget_postgres
 from workers.stack.places import Places
 from workers.stack.process import Program, end, start
+from workers.stack.readiness import Listener
 from workers.stack.signals import Signals
 from workers.stack.terminal import Terminal
 
@@ -40,21 +41,18 @@ class Keeper:
     def __init__(self, places: Places, signals: Signals, terminal: Terminal) -> None:
         self.kept: dict[str, Kept] = {}
         self._places, self._signals, self._terminal = places, signals, terminal
+        self._notices = Listener(places)
 
     def start(self, program: Program) -> None:
         """Start `program` and keep it running from now on."""
         self.kept[program.name] = Kept(program, start(program, self._places), time.monotonic())
 
-    def note_ready(self, processes: set[int]) -> None:
-        """Those processes said that they are ready."""
-        for kept in self.kept.values():
-            if kept.child.pid in processes:
-                kept.ready = True
-
     def look_after(self) -> float:
         """Notice ends, restart what is due, and return the seconds until something is due again."""
         now = time.monotonic()
+        ready = self._notices.ready()
         for kept in self.kept.values():
+            kept.ready = kept.ready or kept.child.pid in ready
             if kept.due is None and kept.child.poll() is not None:
                 self._note_end(kept, now)
             if kept.due is not None and kept.due <= now:

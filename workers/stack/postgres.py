@@ -26,6 +26,7 @@ SETTINGS = {
     # (up to this much) and of a few seconds more after a crash.
     "wal_level": "minimal",
     "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
     # Queue-like tables die and are reborn all day: look often, clean without long pauses.

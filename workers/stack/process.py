@@ -24,7 +24,6 @@ class Program:
     Attributes:
         steps: signals in the order they are tried, each with the seconds it is given; SIGKILL follows the last.
         inherited: file descriptors that it keeps open.
-        announces: whether it says by itself that it is ready (workers.stack.readiness).
     """
 
     name: str
@@ -33,7 +32,6 @@ class Program:
     steps: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGTERM, 10.0),)
     environment: Mapping[str, str] = field(default_factory=dict)
     inherited: tuple[int, ...] = ()
-    announces: bool = False
 
 
 def start(program: Program, places: Places) -> subprocess.Popen[bytes]:

@@ -18,6 +18,7 @@ def announce() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         try:
             # A name that begins with @ is one outside the file system.
+            sender.setblocking(False)
             sender.connect("\0" + address[1:] if address.startswith("@") else address)
             sender.send(f"READY=1\nMAINPID={os.getpid()}".encode())
         except OSError:
@@ -25,12 +26,12 @@ def announce() -> None:
 
 
 class Listener:
-    """The supervisor's end."""
+    """The supervisor's end; its children find it in their environment."""
 
     def __init__(self, places: Places) -> None:
         path = places.sockets / "notify"
         path.unlink(missing_ok=True)
-        self.variables = {VARIABLE: str(path)}
+        os.environ[VARIABLE] = str(path)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(path))
         self.socket.setblocking(False)

@@ -53,7 +53,6 @@ def worker(settings: Settings) -> Program:
         ),
         folder=Path.cwd(),
         steps=((signal.SIGTERM, WORKER_PATIENCE), (signal.SIGQUIT, 5.0)),
-        announces=True,
     )
 
 

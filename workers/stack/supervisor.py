@@ -28,7 +28,6 @@ from workers.stack.logs import cut, last_line
 from workers.stack.places import Places
 from workers.stack.privileges import leave_root
 from workers.stack.process import Program, end, start
-from workers.stack.readiness import Listener
 from workers.stack.signals import Signals
 from workers.stack.terminal import Terminal
 
@@ -84,27 +83,21 @@ class Stack:
 
     def start_services(self, listener: socket) -> None:
         """Start Bellwire's own processes and return when all of them answer."""
-        notices = Listener(self.places)
-        os.environ.update(notices.variables)
-        flower_port = free_port(self.settings.flower_port)
-        for program in (
-            services.api(self.settings, listener),
-            services.worker(self.settings),
-            services.beat(self.settings, self.places),
-            services.bus(),
-            services.flower(self.places, flower_port),
-        ):
-            self.keeper.start(program)
-
-        def worker_ready() -> bool:
-            self.keeper.note_ready(notices.ready())
-            return self.keeper.kept["worker"].ready
-
-        self._await("worker", worker_ready, SERVICE_PATIENCE)
+        self.keeper.start(services.api(self.settings, listener))
+        self.keeper.start(services.worker(self.settings))
+        self._await("worker", lambda: self.keeper.kept["worker"].ready, SERVICE_PATIENCE)
         self._await("api", lambda: health(listener)[0] == 200, SERVICE_PATIENCE)
-        self._await("flower", lambda: is_listening(flower_port), SERVICE_PATIENCE)
+        self._start_companions()
+
+    def _start_companions(self) -> None:
+        """Start what works without being waited for, and Flower, which asks the workers who they are when it starts."""
+        port = free_port(self.settings.flower_port)
+        self.keeper.start(services.beat(self.settings, self.places))
+        self.keeper.start(services.bus())
+        self.keeper.start(services.flower(self.places, port))
+        self._await("flower", lambda: is_listening(port), SERVICE_PATIENCE)
         password = self.places.home / "flower.password"
-        self.terminal.say("flower", f"http://127.0.0.1:{flower_port} (user bellwire, password in {password})")
+        self.terminal.say("flower", f"http://127.0.0.1:{port} (user bellwire, password in {password})")
 
     def keep(self) -> None:
         """Look after everything until somebody asks to stop."""
@@ -114,11 +107,12 @@ class Stack:
 
     def stop(self) -> None:
         """Close the ways in, let the workers finish, then stop what they need."""
-        if self.keeper.kept:
-            self.terminal.say("stopping", "what is being sent is finished first; once more to hurry")
+        if not self.keeper.kept:
+            return
+        self.terminal.say("stopping", "what is being sent is finished first; once more to hurry")
         for names in (("api", "beat", "bus"), ("worker",), ("flower",), ("valkey",), ("postgres",)):
             self.keeper.end(*names)
-        self.terminal.say("stopped", "")
+        self.terminal.say("stopped", "everything")
 
     def _await(self, name: str, ready: Callable[[], bool], patience: float) -> None:
         """Look after everything until `ready`.
@@ -158,7 +152,7 @@ def run(settings: Settings, *, demo: bool = False, with_parent: bool = False) ->
         die_with_parent(signal.SIGTERM)
     os.umask(0o077)
     places.make()
-    with hold(places), listen(settings.host, settings.port) as listener, _stack(places, settings) as stack:
+    with hold(places), _stack(places, settings) as stack, listen(settings.host, settings.port) as listener:
         _tell_children(places, settings, address(listener), demo=demo)
         stack.start_servers()
         stack.prepare(demo=demo)
