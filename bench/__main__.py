@@ -1,0 +1,80 @@
+"""`python -m bench`: measures everything side by side in one run, prints the tables, and keeps nothing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from bench.candidates import Bench, Receiver, Run
+from bench.idle import idle
+from bench.plan import MEASUREMENTS, Measurement
+from bench.process import BenchmarkError
+from bench.report import as_json, show
+from bench.rounds import run_rounds
+from bench.servers import running_servers
+
+IDLE = "idle"
+NAMES = (*(one.name for one in MEASUREMENTS), IDLE)
+# Filling a database with a million deliveries takes a minute, so a quick run does without.
+SLOW = ("bellwire_empty", "bellwire_million")
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _chosen(names: list[str], *, quick: bool) -> list[str]:
+    unknown = sorted(set(names) - set(NAMES))
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]} is none of {', '.join(NAMES)}")
+    return names or [name for name in NAMES if not (quick and name in SLOW)]
+
+
+def _measure(measurements: list[Measurement], rounds: int, *, quick: bool, console: Console) -> dict[str, list[Run]]:
+    if not measurements:
+        return {}
+    with ExitStack() as stack:
+        servers = stack.enter_context(running_servers())
+        receiver = Receiver(servers)
+        stack.enter_context(receiver.child)
+        bench = Bench(servers, receiver, stack)
+        return run_rounds(bench, measurements, rounds, quick=quick, say=lambda text: console.print(f"[dim]{text}"))
+
+
+def main(
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Two short rounds; nothing with a million rows.")] = False,
+    rounds: Annotated[int, typer.Option(min=1, max=50, help="How often everything is measured.")] = 5,
+    only: Annotated[list[str] | None, typer.Option(help=f"Only this, may be repeated: {', '.join(NAMES)}")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Where the figures go as JSON.")] = None,
+) -> None:
+    """Compare Bellwire with Celery itself and with the obvious design, on this machine, in one run."""
+    signal.signal(signal.SIGTERM, _end)
+    progress = Console(stderr=True, highlight=False)
+    names = _chosen(only or [], quick=quick)
+    rounds = min(rounds, 2) if quick else rounds
+    try:
+        runs = _measure([one for one in MEASUREMENTS if one.name in names], rounds, quick=quick, console=progress)
+        idling: dict[str, Any] | None = None
+        if IDLE in names:
+            progress.print("[dim]the whole product, idle")
+            idling = idle(seconds=10 if quick else 30)
+    except BenchmarkError as error:
+        progress.print(f"[red]{error}")
+        raise typer.Exit(1) from None
+    results = as_json(runs, idling, rounds)
+    if json_file is not None:
+        json_file.write_text(json.dumps(results, indent=2) + "\n")
+    show(results, Console() if sys.stdout.isatty() else Console(width=120))
+
+
+if __name__ == "__main__":
+    typer.run(main)

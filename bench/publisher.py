@@ -1,0 +1,110 @@
+"""The upstream service: a process that publishes when it is told to, one JSON line a question on standard input.
+
+Run as ``python -m bench.publisher``. It answers with the times (CLOCK_MONOTONIC) of its first and last message.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from celery import Celery, chain
+
+from bench import chain as chains
+from bench import obvious
+
+TENANT = "bench"
+EVENT_TYPE = "ssl_expiry"
+
+
+def event(number: int) -> dict[str, Any]:
+    """The event `number`; each is an issue of its own."""
+    return {
+        "tenant": TENANT,
+        "type": EVENT_TYPE,
+        "severity": "high",
+        "data": {"host": f"shop-{number}.example.org", "days_left": 7, "published_ns": time.monotonic_ns()},
+    }
+
+
+def _upstream() -> Celery:
+    """The Celery app of a service that knows of Bellwire no more than a task's name and a queue."""
+    return Celery("upstream", broker=os.environ["BENCH_BROKER_URL"])
+
+
+def publish_chains(first: int, count: int, batch: int) -> None:
+    """Chains of two empty tasks."""
+    for _ in range(count):
+        chain(chains.first.s(), chains.second.s()).delay()
+
+
+def publish_singles(first: int, count: int, batch: int) -> None:
+    """Empty tasks."""
+    for _ in range(count):
+        chains.single.delay()
+
+
+def publish_obvious(first: int, count: int, batch: int) -> None:
+    """A task per event for the obvious design."""
+    for number in range(first, first + count):
+        obvious.ingest.delay(event(number))
+
+
+def bellwire_publisher() -> Callable[[int, int, int], None]:
+    """Events for Bellwire, `batch` in a message."""
+    app = _upstream()
+
+    def publish(first: int, count: int, batch: int) -> None:
+        for start in range(first, first + count, batch):
+            events = [event(number) for number in range(start, min(start + batch, first + count))]
+            app.send_task("bellwire.publish", args=[events], queue="ingest")
+
+    return publish
+
+
+KINDS: dict[str, Callable[[], Callable[[int, int, int], None]]] = {
+    "chain": lambda: publish_chains,
+    "single": lambda: publish_singles,
+    "obvious": lambda: publish_obvious,
+    "bellwire": bellwire_publisher,
+}
+
+
+def _turns(rate: float, count: int) -> Iterator[int]:
+    """`count` numbers, `rate` a second."""
+    began = time.monotonic()
+    for number in range(count):
+        time.sleep(max(0.0, began + number / rate - time.monotonic()))
+        yield number
+
+
+def answer(publish: Callable[[int, int, int], None], question: dict[str, Any]) -> dict[str, int]:
+    """Publish what is asked for: `count` events from `first` on, `batch` a message, at `rate` a second or at once."""
+    first, count, batch, rate = (question[name] for name in ("first", "count", "batch", "rate"))
+    began = time.monotonic_ns()
+    if rate:
+        for number in _turns(rate, count):
+            publish(first + number, 1, 1)
+    else:
+        publish(first, count, batch)
+    return {"began_ns": began, "ended_ns": time.monotonic_ns()}
+
+
+def main() -> None:
+    """Answer questions until standard input ends."""
+    publishers: dict[str, Callable[[int, int, int], None]] = {}
+    for line in sys.stdin:
+        question = json.loads(line)
+        kind = question["kind"]
+        if kind not in publishers:
+            publishers[kind] = KINDS[kind]()
+        publish = publishers[kind]
+        print(json.dumps(answer(publish, question)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
