@@ -1,7 +1,13 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`. `make help` lists the rest.
-PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
+RECENT := import sys; sys.exit(sys.version_info < (3, 11))
+ifndef PYTHON
+PYTHON := $(shell for found in python3 python3.13 python3.12 python3.11 python; do \
+	$$found -c '$(RECENT)' 2>/dev/null && echo $$found && break; done)
+endif
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-faults check format bench lock clean
@@ -11,29 +17,32 @@ help: ## list the commands
 
 setup: .venv/.ready ## create .venv and install everything that the lock file pins
 
+# uv installs in seconds what takes pip a minute; it lives inside .venv. Where it cannot be had, pip does the same.
 .venv/.ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Bellwire needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version`. Try: make PYTHON=python3.12 setup"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "No virtual environment could be made: is the venv module installed (Debian: apt-get install python3-venv)?"; exit 1; }
+	@$(or $(PYTHON),false) -c '$(RECENT)' 2>/dev/null || { \
+		echo "Bellwire needs Python 3.11 or newer, and $(or $(PYTHON),python3) is not. Try: make PYTHON=/path/to/python3.12 setup"; exit 1; }
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || { \
+		echo "No virtual environment could be made; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Installing into .venv (once; about a minute)"
-	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"; then \
-		$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock && \
-		$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
+	@if [ -z "$(WITHOUT_UV)" ] && $(BIN)/python -m pip install -qq "uv==$(UV_VERSION)"; then \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock && \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
 	else \
-		echo "uv could not be installed, pip does it" && \
-		grep -v '^uv==' requirements.lock > /dev/null && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
+		echo "Without uv: pip installs everything, which takes a few minutes" && \
+		awk '/^[^ ]/ {uv = /^uv==/} !uv' requirements.lock > .venv/without-uv.lock && \
+		$(BIN)/python -m pip install -qq --require-hashes -r .venv/without-uv.lock && \
+		$(BIN)/python -m pip install -qq --no-deps --no-build-isolation -e .; \
 	fi
 	@touch $@
 
 run: setup ## start the whole product with the demo tenant and sample events
-	$(BIN)/bellwire up --demo
+	@$(BIN)/bellwire up --demo
 
 test: setup ## the test suite (no faults, no load)
-	$(BIN)/python -m pytest -m "not faults and not matrix and not load"
+	@$(BIN)/python -m pytest -m "not faults and not matrix and not load"
 
 test-faults: setup ## kills, freezes, broken providers; other brokers and databases
-	$(BIN)/python -m pytest -m "faults or matrix"
+	@$(BIN)/python -m pytest -m "faults or matrix"
 
 check: setup ## format, lint, types, import contract
 	$(BIN)/ruff format --check .
@@ -46,7 +55,7 @@ format: setup ## write the code as `make check` wants it
 	$(BIN)/ruff check --fix .
 
 bench: setup ## the benchmarks: ratios measured side by side
-	$(BIN)/python -m bench
+	@$(BIN)/python -m bench
 
 lock: setup ## pin the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --all-extras pyproject.toml -o requirements.lock

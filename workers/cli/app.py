@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -17,12 +18,12 @@ from workers.stack.errors import StackError
 # `up`, which lives as long as the product, stays small.
 COMMANDS = {
     "up": "workers.cli.up",
+    "migrate": "workers.cli.migrate",
 }
 EXPECTED = (StackError, SettingsError)
 
 app = typer.Typer(
     name="bellwire",
-    help="Events in, the right people told over the right channels, nothing lost, and anybody can see why.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,8 +31,11 @@ app = typer.Typer(
 
 
 @app.callback()
-def every_command() -> None:
-    """Bellwire's command line. `--debug` after any command shows the traceback of an error."""
+def every_command(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")] = False,
+) -> None:
+    """Events in, the right people told over the right channels, nothing lost, and anybody can see why."""
 
 
 def main() -> None:

@@ -4,38 +4,52 @@ from __future__ import annotations
 
 import os
 
-from config.settings import Settings
+from config.settings import Settings, settings
+from workers.stack.errors import StackError
 from workers.stack.keys import jwt_secret, secret_key
 from workers.stack.places import Places
 
 
-def addresses(places: Places, settings: Settings) -> dict[str, str]:
+def addresses(places: Places, given: Settings) -> dict[str, str]:
     """The variables that point to the local stack's servers, for those that are not set to others."""
     local = {
-        "BELLWIRE_DATABASE_URL": None if settings.database_url else places.database_url,
-        "BELLWIRE_BROKER_URL": None if settings.broker_url else places.broker_url,
-        "BELLWIRE_REDIS_URL": None if settings.redis_url else places.redis_url,
+        "BELLWIRE_DATABASE_URL": None if given.database_url else places.database_url,
+        "BELLWIRE_BROKER_URL": None if given.broker_url else places.broker_url,
+        "BELLWIRE_REDIS_URL": None if given.redis_url else places.redis_url,
     }
     return {name: value for name, value in local.items() if value is not None}
 
 
-def generated(places: Places, settings: Settings) -> dict[str, str]:
+def generated(places: Places, given: Settings) -> dict[str, str]:
     """The secrets that nobody set, made at the first call."""
     values = {}
-    if not settings.secret_key:
+    if not given.secret_key:
         values["BELLWIRE_SECRET_KEY"] = secret_key(places)
-    if settings.jwt_secret is None and settings.jwt_jwks_url is None:
+    if given.jwt_secret is None and given.jwt_jwks_url is None:
         values["BELLWIRE_JWT_SECRET"] = jwt_secret(places)
     return values
 
 
-def attach(settings: Settings) -> None:
-    """Point this process to the local stack of `settings.home`; commands call it before they read their settings anew.
+def attach() -> Settings:
+    """Point this process to the running local stack, where its settings do not say otherwise, and return them anew.
 
     Raises:
-        PermissionError: the home belongs to another user.
+        StackError: no stack runs on the home, or it is another user's.
     """
-    places = Places.of(settings.home)
-    os.environ.update(addresses(places, settings))
-    if places.home.exists():
-        os.environ.update(generated(places, settings))
+    given = settings()
+    places = Places.of(given.home)
+    missing = addresses(places, given)
+    if missing and not _runs(places):
+        raise StackError(
+            f"Bellwire does not run on {places.home}: start it with `bellwire up`, or set {', '.join(missing)}."
+        )
+    os.environ.update(missing | (generated(places, given) if missing else {}))
+    settings.cache_clear()
+    return settings()
+
+
+def _runs(places: Places) -> bool:
+    try:
+        return any(places.sockets.glob("*.sock")) or any(places.sockets.glob(".s.PGSQL.*"))
+    except PermissionError:
+        raise StackError(f"{places.home} belongs to another user; run this as that user or as root.") from None
