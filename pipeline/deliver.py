@@ -22,6 +22,7 @@ from domain.recheck import no_longer_wanted
 from domain.states import DeliveryStatus
 from domain.verdict import Verdict, withdrawn
 from domain.vocabulary import Reason, Severity
+from pipeline.bulkhead import Slots
 from pipeline.context import context
 from pipeline.counts import shard
 from pipeline.envelope import unlisted
@@ -161,6 +162,7 @@ class Claim:
     token: int
     expires: float
     rows: Sequence[Row[Any]]
+    slots: Slots | None = None
 
 
 @dataclass(slots=True)

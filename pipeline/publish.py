@@ -9,12 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from domain.errors import InvalidInputError
 from domain.event import Condition, Event
 from domain.states import EventStatus
 from domain.vocabulary import Severity
 from pipeline.accept import Accepted, accept
-from pipeline.directory import Directory
+from pipeline.directory import Directory, Tenant
 from pipeline.route import Bells, Told, route, store
 
 COLUMNS = """
@@ -59,19 +58,17 @@ class Answer:
     fingerprint: str
 
 
-def accept_only(connection: Connection, directory: Directory, events: Sequence[Event]) -> list[Answer]:
+def accept_only(connection: Connection, events: Sequence[Event]) -> list[Answer]:
     """Store a batch as accepted. Once the caller's transaction commits, nothing of it can be lost."""
-    _known_tenants(directory, connection, events)
     accepted = accept(connection, events)
     _store_events(connection, accepted, {})
     return [_answer(one) for one in accepted]
 
 
 def accept_and_route(
-    connection: Connection, directory: Directory, events: Sequence[Event], built: Mapping[str, bool]
+    connection: Connection, tenants: Mapping[str, Tenant], events: Sequence[Event], built: Mapping[str, bool]
 ) -> tuple[list[Answer], Bells]:
-    """Accept, route and store a batch at once."""
-    tenants = _known_tenants(directory, connection, events)
+    """Accept, route and store a batch at once. `tenants` has the tenant of every event."""
     accepted = accept(connection, events)
     told = route(connection, tenants, accepted, built)
     _store_events(connection, accepted, told)
@@ -101,14 +98,6 @@ def route_accepted(
     )
     connection.execute(SETTLE_EVENTS, {"events": document})
     return store(connection, told.values(), accepted)
-
-
-def _known_tenants(directory: Directory, connection: Connection, events: Sequence[Event]) -> dict[str, Any]:
-    tenants = directory.look_up(connection, {event.tenant for event in events})
-    for index, event in enumerate(events):
-        if event.tenant not in tenants:
-            raise InvalidInputError(f"events[{index}].tenant", "is not a tenant of this installation")
-    return tenants
 
 
 def _answer(one: Accepted) -> Answer:

@@ -1,0 +1,60 @@
+"""Messages from the broker: which were seen before, and those that are no event, kept for a person.
+
+Nobody waits for an answer there, so a message that cannot be taken must not vanish with its error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+from uuid_utils import uuid7
+
+SEE = text("""
+INSERT INTO idempotency_keys (tenant, endpoint, key, body_hash, status, response)
+SELECT '', :source, id, '', 202, '{}' FROM jsonb_array_elements_text(cast(:ids AS jsonb)) AS id ORDER BY id
+ON CONFLICT DO NOTHING RETURNING key
+""")
+
+KEEP = text("""
+INSERT INTO rejections (id, source, error, payload) VALUES (:id, :source, :error, :payload)
+""")
+
+MOST_KEPT_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message that is no event, and why."""
+
+    source: str
+    error: str
+    payload: bytes
+
+
+def unseen(connection: Connection, source: str, ids: Collection[str]) -> set[str]:
+    """Those message ids that no committed transaction has seen in the last 24 hours.
+
+    A broker may deliver a message twice, after a worker died for example; its events must not happen twice.
+    """
+    rows = connection.execute(SEE, {"source": source, "ids": json.dumps(sorted(set(ids)))})
+    return set(rows.scalars())
+
+
+def keep(connection: Connection, rejected: Sequence[Rejected]) -> None:
+    """Store rejected messages, each cut at 256 KiB."""
+    if rejected:
+        connection.execute(
+            KEEP,
+            [
+                {
+                    "id": str(uuid7()),
+                    "source": one.source,
+                    "error": one.error,
+                    "payload": one.payload[:MOST_KEPT_BYTES],
+                }
+                for one in rejected
+            ],
+        )

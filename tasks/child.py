@@ -1,0 +1,77 @@
+"""What every worker process has of its own: a sender, a directory, and a sweep for when nobody else sweeps."""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import Any
+
+import structlog
+from celery.signals import worker_process_init, worker_process_shutdown
+from channels.registry import PROVIDERS
+from sqlalchemy.exc import DBAPIError
+
+from config.settings import settings
+from models.engine import dispose_inherited
+from pipeline.directory import Directory
+from tasks.bells import ringer
+from tasks.sending import Sender
+
+log = structlog.get_logger(__name__)
+
+
+class Child:
+    """The running parts of one worker process."""
+
+    def __init__(self) -> None:
+        self.sender = Sender(settings())
+        self.directory = Directory()
+        # The channels that exist here, and whether a provider is configured for each.
+        self.built = {channel: channel in self.sender.channels for channel in PROVIDERS} | {"in_app": True}
+        self._stop = threading.Event()
+        self._sweeper = threading.Thread(target=self._sweep, name="sweeper", daemon=True)
+        self._sweeper.start()
+
+    def stop(self) -> None:
+        """End in order: no new work, then what is under way, then the last bells."""
+        self._stop.set()
+        self.sender.stop()
+        ringer().flush(2)
+
+    def _sweep(self) -> None:
+        """Sweep without the broker when the last round is long ago: beat is away, or its bells do not arrive."""
+        from tasks.sweep import sweep_here
+
+        interval = settings().sweep_interval
+        while not self._stop.wait(interval * random.uniform(0.8, 1.2)):
+            try:
+                sweep_here(self, interval * 2)
+            except DBAPIError as error:
+                log.warning("database_away", problem=type(error.orig).__name__)
+
+
+_child: Child | None = None
+
+
+def child() -> Child:
+    """The parts of this process, made at first use."""
+    global _child
+    if _child is None:
+        _child = Child()
+    return _child
+
+
+def start(**_: Any) -> None:
+    """A fork: nothing of the parent's connections may be used here."""
+    dispose_inherited()
+    child()
+
+
+def stop(**_: Any) -> None:
+    """The process is about to end."""
+    if _child is not None:
+        _child.stop()
+
+
+worker_process_init.connect(start)
+worker_process_shutdown.connect(stop)

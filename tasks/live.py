@@ -1,0 +1,44 @@
+"""Shows stored notifications to live clients, through the channel that all API processes listen on (E-9, E-10)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import structlog
+from config.connections import redis_client
+from redis import Redis, RedisError
+
+from config.settings import settings
+
+log = structlog.get_logger(__name__)
+
+NOTIFICATIONS = "ws:notification"
+
+
+@cache
+def _client() -> Redis | None:
+    url = settings().redis_url
+    return redis_client(url.get_secret_value(), "live") if url else None
+
+
+def show(frames: Sequence[tuple[str, str, dict[str, Any]]]) -> None:
+    """Publish notifications to whoever is connected. What is missed here is read from the database on reconnect."""
+    client = _client() if frames else None
+    if client is None:
+        return
+    try:
+        with client.pipeline(transaction=False) as pipe:
+            for tenant, user_id, notification in frames:
+                frame = {
+                    "tenant": tenant,
+                    "userId": user_id,
+                    "notification": notification,
+                    "targetServerId": None,
+                }
+                pipe.publish(NOTIFICATIONS, json.dumps(frame, ensure_ascii=False))
+            pipe.execute()
+    except RedisError as error:
+        log.warning("live_not_shown", frames=len(frames), problem=type(error).__name__)

@@ -1,0 +1,95 @@
+"""`bellwire.sweep` and `bellwire.announce`: ring again for what is due, stalled or forgotten; tell of dead letters."""
+
+from __future__ import annotations
+
+import structlog
+from kombu import Exchange, Producer, Queue
+
+from config.queue import dead_letter_exchange
+from config.settings import settings
+from models.engine import transaction
+from pipeline.dead_letter import mark_announced, unannounced
+from pipeline.publish import route_accepted
+from pipeline.sweep import Work, forget_idempotency_keys, look, take_round
+from tasks.app import app
+from tasks.bells import fast_connection, ringer
+from tasks.child import Child, child
+from tasks.publish import ring
+
+log = structlog.get_logger(__name__)
+
+FORGOTTEN_AFTER = 2.0  # seconds that the bell of an accepted event is given to arrive
+ROUTED_AT_ONCE = 200
+MOST_BELLS = 8  # a channel and round; each bell empties the channel, more of them only bring more workers
+
+
+@app.task(name="bellwire.sweep")
+def sweep() -> None:
+    """Make the round, if nobody made it in the last half interval, and ring."""
+    with transaction() as connection:
+        if not take_round(connection, "sweep", settings().sweep_interval / 2):
+            return
+        found = look(connection, child().sender.channels, FORGOTTEN_AFTER)
+        forget_idempotency_keys(connection)
+    ring_for(found)
+
+
+def ring_for(found: Work) -> None:
+    """Ring through the broker, so that every worker may help."""
+    size = settings().batch_size
+    for start in range(0, len(found.forgotten), ROUTED_AT_ONCE):
+        ringer().ring("bellwire.ingest", found.forgotten[start : start + ROUTED_AT_ONCE])
+    for channel, count in found.due.items():
+        for _ in range(min(MOST_BELLS, -(-count // size))):
+            ringer().ring(f"bellwire.deliver.{channel}", [])
+    if found.unannounced:
+        ringer().ring("bellwire.announce")
+
+
+def sweep_here(here: Child, age: float) -> None:
+    """Make the round without the broker, and do what was found in this process."""
+    with transaction() as connection:
+        if not take_round(connection, "sweep", age):
+            return
+        found = look(connection, here.sender.channels, FORGOTTEN_AFTER)
+    for start in range(0, len(found.forgotten), ROUTED_AT_ONCE):
+        with transaction() as connection:
+            bells = route_accepted(
+                connection, here.directory, found.forgotten[start : start + ROUTED_AT_ONCE], here.built
+            )
+        ring(bells)
+        for channel in bells.due:
+            here.sender.call_soon(channel)
+    for channel in found.due:
+        here.sender.call_soon(channel)
+    if found.unannounced:
+        ringer().ring("bellwire.announce")
+
+
+@app.task(name="bellwire.announce")
+def announce() -> None:
+    """Publish new dead letters on the exchange, ids and reasons only."""
+    with transaction() as connection:
+        letters = unannounced(connection)
+        if letters and _published(letters):
+            mark_announced(connection, letters)
+
+
+def _published(letters: list[dict[str, object]]) -> bool:
+    """Whether the broker took them. The queue is bounded: the oldest go first, the table keeps all."""
+    where, length = dead_letter_exchange(), settings().dead_letter_queue_length
+    amqp = not app.conf.broker_url.startswith(("redis", "sqs"))
+    exchange = Exchange(where.name, type=where.type, durable=True)
+    queue = Queue(where.queue, exchange, routing_key=where.binding, durable=True, max_length=length if amqp else None)
+    try:
+        with fast_connection() as connection, connection.channel() as channel:
+            queue(channel).declare()
+            producer = Producer(channel, exchange=exchange, serializer="json")
+            for letter in letters:
+                producer.publish(letter, routing_key=str(letter["channel"]), retry=False, delivery_mode=2)
+            if app.conf.broker_url.startswith("redis"):
+                channel.client.ltrim(where.queue, 0, length - 1)  # kombu pushes to the left and takes from the right
+    except Exception as error:
+        log.warning("dead_letters_not_announced", count=len(letters), problem=type(error).__name__)
+        return False
+    return True
