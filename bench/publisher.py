@@ -5,6 +5,7 @@ Run as ``python -m bench.publisher``. It answers with the times (CLOCK_MONOTONIC
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -12,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import aiohttp
+import uvloop
 from celery import Celery, chain
 
 from bench import chain as chains
@@ -19,6 +22,7 @@ from bench import obvious
 
 TENANT = "bench"
 EVENT_TYPE = "ssl_expiry"
+HTTP_CONNECTIONS = 16
 
 
 def event(number: int) -> dict[str, Any]:
@@ -66,11 +70,39 @@ def bellwire_publisher() -> Callable[[int, int, int], None]:
     return publish
 
 
+def http_publisher() -> Callable[[int, int, int], None]:
+    """Events for Bellwire's API, one a request, over connections that are kept; each waits for its 202."""
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    session = runner.run(_open_session())
+
+    async def post(numbers: Iterator[int]) -> None:
+        for number in numbers:
+            body = {name: value for name, value in event(number).items() if name != "tenant"}
+            async with session.post("/v1/events", json=body) as response:
+                if response.status != 202:
+                    raise RuntimeError(f"the API answered {response.status}")
+
+    async def publish_all(first: int, count: int) -> None:
+        numbers = iter(range(first, first + count))
+        await asyncio.gather(*(post(numbers) for _ in range(HTTP_CONNECTIONS)))
+
+    return lambda first, count, _batch: runner.run(publish_all(first, count))
+
+
+async def _open_session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        os.environ["BENCH_API_URL"],
+        headers={"X-API-Key": os.environ["BENCH_API_KEY"]},
+        connector=aiohttp.TCPConnector(limit=HTTP_CONNECTIONS),
+    )
+
+
 KINDS: dict[str, Callable[[], Callable[[int, int, int], None]]] = {
     "chain": lambda: publish_chains,
     "single": lambda: publish_singles,
     "obvious": lambda: publish_obvious,
     "bellwire": bellwire_publisher,
+    "http": http_publisher,
 }
 
 
