@@ -20,7 +20,8 @@ SETTLED = 60.0
 
 def wait_before(failures: int) -> float:
     """Seconds before the next start after that many ends in a row: 0.2, 0.4, 0.8 ... 30."""
-    return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (failures - 1))
+    # Past the tenth it stays the longest; without the bound a night of failures ends in a number too large.
+    return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (min(failures, 10) - 1))
 
 
 @dataclass(slots=True)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import psutil
 
@@ -80,8 +82,17 @@ def _end(processes: list[psutil.Process], number: signal.Signals, patience: floa
     """Send `number`, wait, and kill what is still there."""
     for step, seconds in ((number, patience), (signal.SIGKILL, PATIENCE)):
         for process in processes:
-            try:
+            with suppress(psutil.NoSuchProcess):
                 process.send_signal(step)
-            except psutil.NoSuchProcess:
-                continue
-        processes = psutil.wait_procs(processes, timeout=seconds)[1]
+        deadline = time.monotonic() + seconds
+        while any(_lives(process) for process in processes) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        processes = [process for process in processes if _lives(process)]
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Not so the dead whom nobody buries: where the first process is no real init, they stay in the list for ever."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

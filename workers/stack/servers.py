@@ -17,7 +17,9 @@ from pathlib import Path
 
 from workers.stack import postgres, valkey
 from workers.stack.errors import StackError
+from workers.stack.leftovers import end_leftovers
 from workers.stack.linux import die_with_parent
+from workers.stack.lock import hold
 from workers.stack.places import Places
 from workers.stack.privileges import leave_root
 from workers.stack.process import Program, end, start
@@ -71,22 +73,27 @@ def main() -> int:
     places = Places.of(options.home)
     leave_root(places.home, (postgres.PROGRAMS / "postgres", valkey.server()))
     die_with_parent(signal.SIGTERM)
-    signals = Signals()
     os.umask(0o077)
     places.make()
-    children = start_servers(places, signals, volatile=options.volatile)
-    print(
-        json.dumps(
-            {"postgres": places.database_url_of("postgres"), "redis": places.redis_url, "broker": places.broker_url}
-        ),
-        flush=True,
-    )
-    while not signals.stops and all(child.poll() is None for _, child in children):
-        signals.wait(60.0)
-    end(children, signals.pause)
+    with hold(places), Signals() as signals:
+        end_leftovers(places)
+        children = start_servers(places, signals, volatile=options.volatile)
+        _say_where(places)
+        while not signals.stops and all(child.poll() is None for _, child in children):
+            signals.wait(60.0)
+        end(children, signals.pause)
     if options.volatile:
         shutil.rmtree(places.home, ignore_errors=True)
     return 0 if signals.stops else 1
+
+
+def _say_where(places: Places) -> None:
+    urls = {
+        "postgres": places.database_url_of("postgres"),
+        "redis": places.redis_url,
+        "broker": places.broker_url,
+    }
+    print(json.dumps(urls), flush=True)
 
 
 if __name__ == "__main__":

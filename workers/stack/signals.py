@@ -6,23 +6,34 @@ import select
 import signal
 import socket
 from types import FrameType
+from typing import Self
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """Counts the requests to stop. Make one, in the main thread, before the first child."""
+    """Counts the requests to stop for the length of a block, in the main thread."""
 
     def __init__(self) -> None:
         self.stops = 0
-        self._reader, writer = socket.socketpair()
-        for end in (self._reader, writer):
+        self._reader, self._writer = socket.socketpair()
+
+    def __enter__(self) -> Self:
+        for end in (self._reader, self._writer):
             end.setblocking(False)
-        self._writer = writer
-        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        for number in STOPS:
-            signal.signal(number, self._count)
-        signal.signal(signal.SIGCHLD, self._nothing)
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        # Who started us with SIGHUP ignored (nohup) wants us to outlive the terminal.
+        heard = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._count) for number in heard}
+        self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, self._nothing)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(-1)
+        self._reader.close()
+        self._writer.close()
 
     def wait(self, seconds: float, *others: socket.socket) -> None:
         """Sleep until a signal arrives, one of `others` can be read or `seconds` are over."""

@@ -164,17 +164,18 @@ def run(settings: Settings, *, demo: bool = False, with_parent: bool = False) ->
 @contextmanager
 def _stack(places: Places, settings: Settings) -> Iterator[Stack]:
     """A stack that has cleared away its predecessor and is stopped in order, however the block ends."""
-    signals, terminal = Signals(), Terminal(places)
-    stack = Stack(places, settings, signals, terminal, Keeper(places, signals, terminal))
-    found = end_leftovers(places)
-    if found:
-        terminal.warn("cleared", f"{found} processes of an earlier run that was killed")
-    try:
-        yield stack
-    except StopRequestedError:
-        return
-    finally:
-        stack.stop()
+    with Signals() as signals:
+        terminal = Terminal(places)
+        stack = Stack(places, settings, signals, terminal, Keeper(places, signals, terminal))
+        found = end_leftovers(places)
+        if found:
+            terminal.warn("cleared", f"{found} processes of an earlier run that was killed")
+        try:
+            yield stack
+        except StopRequestedError:
+            return
+        finally:
+            stack.stop()
 
 
 def _tell_children(places: Places, settings: Settings, url: str, *, demo: bool) -> None:

@@ -46,7 +46,7 @@ def temporary_stack(*options: str, home: Path | None = None, environment: Mappin
         StackError: it did not become ready; the text is what it said last.
     """
     folder = Path(tempfile.mkdtemp(prefix="bellwire-")) if home is None else home
-    with tempfile.TemporaryFile("w+") as said, _started(folder, options, environment, said) as supervisor:
+    with tempfile.TemporaryFile("a+") as said, _started(folder, options, environment, said) as supervisor:
         try:
             yield Running(_ready(supervisor, said), Places.of(folder), supervisor)
         finally:
