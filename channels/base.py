@@ -179,4 +179,4 @@ class Provider(ABC):
 
     async def close(self) -> None:
         """Close the connections."""
-        return None
+        return

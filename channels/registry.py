@@ -1,0 +1,50 @@
+"""The ways out: one literal table. A new channel or provider is one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from channels.base import Provider
+from channels.email_smtp import SmtpProvider
+from channels.preview import PREVIEWED, preview_of
+from channels.telegram import TelegramProvider
+from channels.webhook import WebhookProvider
+from config.settings import Settings, SettingsError
+
+PROVIDERS: Final[Mapping[str, Mapping[str, type[Provider]]]] = {
+    "email": {"smtp": SmtpProvider},
+    "telegram": {"telegram": TelegramProvider},
+    "webhook": {"webhook": WebhookProvider},
+}
+
+
+def configured(settings: Settings, preview: bool | None = None) -> dict[str, tuple[Provider, ...]]:
+    """The providers that can be used, by channel, the first choice first; a channel that is missing has none.
+
+    Args:
+        preview: whether a channel without a provider gets the preview; by default what the settings say.
+
+    Raises:
+        SettingsError: a provider's settings cannot be used, or an order names a provider that does not exist.
+    """
+    found: dict[str, tuple[Provider, ...]] = {}
+    for channel, table in PROVIDERS.items():
+        made = (table[name].from_settings(settings) for name in _order(channel, table, settings))
+        providers = tuple(provider for provider in made if provider is not None)
+        if providers:
+            found[channel] = providers
+    if settings.preview if preview is None else preview:
+        for channel in PREVIEWED:
+            found.setdefault(channel, (preview_of(channel),))
+    return found
+
+
+def _order(channel: str, table: Mapping[str, type[Provider]], settings: Settings) -> tuple[str, ...]:
+    """In which order a channel's providers are tried; only email has a setting for it."""
+    if channel != "email":
+        return tuple(table)
+    unknown = [name for name in settings.email_providers if name not in table]
+    if unknown:
+        raise SettingsError(f"BELLWIRE_EMAIL_PROVIDERS: must be of {', '.join(table)}, not {', '.join(unknown)}")
+    return settings.email_providers
