@@ -164,6 +164,18 @@ def check_event_name(value: object, at: str) -> str:
     return name
 
 
+def check_event_pattern(value: object, at: str) -> str:
+    """`value` as a pattern over event types: ``billing.*``.
+
+    Raises:
+        InvalidInputError: it cannot match any.
+    """
+    pattern = check_text(value, at)
+    if not _TYPE_GLOB.fullmatch(pattern):
+        raise InvalidInputError(at, "has a character that no event type has")
+    return _glob(pattern, at)
+
+
 @cache
 def template_names() -> frozenset[str]:
     """The shipped templates: the folders below ``templates/``."""
@@ -231,10 +243,7 @@ def _glob(pattern: str, at: str) -> str:
 
 
 def _event_glob(match: Fields) -> str:
-    pattern = match.text("event", "*")
-    if not _TYPE_GLOB.fullmatch(pattern):
-        raise InvalidInputError(match.place("event"), "has a character that no event type has")
-    return _glob(pattern, match.place("event"))
+    return check_event_pattern(match.text("event", "*"), match.place("event"))
 
 
 def _severities(match: Fields) -> tuple[Severity, ...]:
