@@ -9,9 +9,13 @@ from typing import Any
 from unicodedata import is_normalized, normalize
 
 
+# Made once: json.dumps would make an encoder at every call, which costs as much as the encoding itself.
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def canonical(value: Any) -> str:
     """JSON with sorted keys, without spaces, not escaped. Raises ValueError on NaN and infinities."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def fingerprint(

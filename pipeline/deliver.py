@@ -208,10 +208,10 @@ def settle(connection: Connection, token: int, results: Sequence[Result]) -> dic
 
 def look_again(row: Row[Any], channel: str, now: datetime) -> Verdict | None:
     """What a claimed delivery comes to if it is no longer wanted; None when it is to be sent."""
-    if row.expires_at is None and not row.acknowledged and row.preferences is None and row.webhook_id is None:
-        return None
-    if row.webhook_id is not None and row.url is None:
+    if row.url is None and row.webhook_id is not None:
         return withdrawn(row.failures, DeliveryStatus.CANCELLED, Reason.NO_WEBHOOKS_CONFIGURED)
+    if row.expires_at is None and not row.acknowledged and row.preferences is None:
+        return None
     listed = shipped().event_types.get(row.type) or unlisted(row.type)
     wanted = listed.transactional or wants(
         preference_entries(row.preferences),

@@ -22,8 +22,8 @@ SELECT c.channel, due.count FROM unnest(cast(:channels AS text[])) AS c(channel)
             SELECT FROM deliveries d
             WHERE d.channel = c.channel AND d.priority = p.priority AND d.due_at <= now()
               AND (d.lease_until IS NULL OR d.lease_until < now())
-            LIMIT :most) one
-        LIMIT :most) some) due
+            LIMIT :most) AS one
+        LIMIT :most) AS found) AS due
 WHERE due.count > 0
 """)
 

@@ -9,13 +9,12 @@ from typing import Any
 import structlog
 from celery.signals import worker_process_init, worker_process_shutdown
 from channels.registry import PROVIDERS
-from sqlalchemy.exc import DBAPIError
 
 from config.settings import settings
 from models.engine import dispose_inherited
 from pipeline.directory import Directory
 from tasks.bells import ringer
-from tasks.sending import Sender
+from tasks.sending import DATABASE_AWAY, Sender
 
 log = structlog.get_logger(__name__)
 
@@ -46,8 +45,10 @@ class Child:
         while not self._stop.wait(interval * random.uniform(0.8, 1.2)):
             try:
                 sweep_here(self, interval * 2)
-            except DBAPIError as error:
+            except DATABASE_AWAY as error:
                 log.warning("database_away", problem=type(error.orig).__name__)
+            except Exception:  # a bug; later rounds must still be made
+                log.exception("sweep_failed")
 
 
 _child: Child | None = None

@@ -16,16 +16,17 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import structlog
 import uvloop
-from channels.breaker import Breakers
-from channels.registry import configured
-from config.connections import redis_client
 from sqlalchemy import Row
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from channels.base import NotSentError, OutcomeUnknownError, Provider, RefusedError
+from channels.breaker import Admissions, Breakers
+from channels.registry import configured
+from config.connections import redis_client
 from config.settings import Settings, SettingsError
 from domain import verdict
 from domain.states import DeliveryStatus
@@ -39,7 +40,11 @@ from tasks.bells import ringer
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
+# What the driver raises when the server is away, as opposed to when a statement is wrong.
+DATABASE_AWAY = (OperationalError, InterfaceError)
+
 PROMPT = 0.25  # seconds that a batch waits for its slower sends before the others are settled
+PER_WAY = 64  # sends at a time to one endpoint or provider account, in each process
 MARGIN = 2.0  # seconds of the lease kept for settling
 BUSY_WAIT = 5.0  # seconds until a delivery is looked at again that found no room in time
 SHUTDOWN = 40.0  # seconds that sends under way are given when the process ends
@@ -54,7 +59,7 @@ class Line:
         self._sender = sender
         self._bulkhead = provider.capabilities.bulkhead
         self._room = self._bulkhead.concurrent + self._bulkhead.waiting
-        self._in_flight = 0
+        self._under_way: dict[int, int] = {}  # sends that are not settled, by the token of their claim
         self._rung = asyncio.Event()
         self._quiet = asyncio.Event()
         self._finished = asyncio.Event()
@@ -74,8 +79,10 @@ class Line:
             try:
                 while not self._sender.stopping and await self._claim_and_send():
                     pass
-            except DBAPIError as error:
+            except DATABASE_AWAY as error:
                 log.warning("database_away", channel=self.channel, problem=type(error.orig).__name__)
+            except Exception:  # a bug; the line must live on, and the sweep rings again
+                log.exception("line_failed", channel=self.channel)
             await self.settled()
             if not self._rung.is_set():
                 self._quiet.set()
@@ -93,7 +100,7 @@ class Line:
         taken = await self._sender.in_thread(self._claim, asked)
         if taken is None or not taken.rows:
             return False
-        self._in_flight += len(taken.rows)
+        self._under_way[taken.token] = len(taken.rows)
         batch = asyncio.create_task(self._send_batch(taken))
         self._batches.add(batch)
         batch.add_done_callback(self._batches.discard)
@@ -103,10 +110,10 @@ class Line:
         """Free places; half of them at least, because claiming one at a time would cost a transaction each."""
         if self._bulkhead.shared:
             await self.settled()
-        while self._room - self._in_flight < max(1, self._room // 2):
+        while (room := self._room - sum(self._under_way.values())) < max(1, self._room // 2):
             self._finished.clear()
             await self._finished.wait()
-        return self._room - self._in_flight
+        return room
 
     def _claim(self, most: int) -> Claim | None:
         lease = self._sender.settings.lease_seconds
@@ -125,25 +132,32 @@ class Line:
             return Claim(taken.token, taken.expires, taken.rows, slots)
 
     async def _send_batch(self, taken: Claim) -> None:
-        """Send what was claimed, all at once, and settle what is done as soon as the rest is slow."""
+        """Send and settle what was claimed. Whatever goes wrong, the room is free again afterwards."""
         try:
-            admitted, pending_results = await self._admit(taken)
-            slots = taken.slots.numbers if taken.slots else None
-            gate = asyncio.Semaphore(len(slots)) if slots else None
-            pending = {asyncio.create_task(self._send_one(row, taken, gate)) for row in admitted}
-            await self._settle(taken, pending_results)
-            while pending:
-                done, pending = await asyncio.wait(pending, timeout=PROMPT)
-                if not done:
-                    done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                await self._settle(taken, [one.result() for one in done])
+            await self._send_and_settle(taken)
+        except Exception:  # a bug; the leases expire and the deliveries are claimed again
+            log.exception("batch_failed", channel=self.channel)
         finally:
+            del self._under_way[taken.token]
+            self._finished.set()
             if taken.slots:
                 await self._sender.in_thread(self._give_back, taken)
 
+    async def _send_and_settle(self, taken: Claim) -> None:
+        """Send all at once, and settle what is done as soon as the rest is slow."""
+        admitted, not_sent = await self._admit(taken)
+        gate = asyncio.Semaphore(len(taken.slots.numbers)) if taken.slots else None
+        pending = {asyncio.create_task(self._send_one(row, taken, gate)) for row in admitted}
+        await self._settle(taken, not_sent)
+        while pending:
+            done, pending = await asyncio.wait(pending, timeout=PROMPT)
+            if not done:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            await self._settle(taken, [one.result() for one in done])
+
     def _give_back(self, taken: Claim) -> None:
         if taken.slots:
-            with suppress(DBAPIError), transaction() as connection:
+            with suppress(*DATABASE_AWAY), transaction() as connection:
                 give_back_slots(connection, self.channel, taken.slots, len(taken.slots.numbers))
 
     async def _admit(self, taken: Claim) -> tuple[list[Row[Any]], list[Result]]:
@@ -174,9 +188,7 @@ class Line:
         return f"{row.tenant}:{self.provider.name}"
 
     async def _send_one(self, row: Row[Any], taken: Claim, gate: asyncio.Semaphore | None) -> Result:
-        if gate is None:
-            return await self._attempt(row, taken)
-        async with gate:
+        async with gate or self._sender.gate(self._breaker_key(row)):
             return await self._attempt(row, taken)
 
     async def _attempt(self, row: Row[Any], taken: Claim) -> Result:
@@ -193,6 +205,8 @@ class Line:
         provider_failed = await self._try(row, result, deadline)
         result.duration_ms = round((monotonic() - began) * 1000)
         self._sender.record(key, not provider_failed)
+        if provider_failed:
+            self._sender.flush_breakers()
         if result.verdict.status is not DeliveryStatus.SENT:
             log.warning(
                 "not_sent",
@@ -260,7 +274,7 @@ class Line:
         while results:
             try:
                 settled = await self._sender.in_thread(self._store, taken.token, results)
-            except DBAPIError as error:
+            except DATABASE_AWAY as error:
                 if monotonic() >= taken.expires:
                     log.warning("lease_lost", channel=self.channel, deliveries=len(results))
                     break
@@ -270,7 +284,7 @@ class Line:
             if "dead_letter" in settled.values():
                 ringer().ring("bellwire.announce")
             break
-        self._in_flight -= len(results)
+        self._under_way[taken.token] -= len(results)
         self._finished.set()
         self._sender.flush_breakers()
 
@@ -291,6 +305,7 @@ class Sender:
         self._database = ThreadPoolExecutor(2, thread_name_prefix="database")
         self._lines: dict[str, Line] = {}
         self._results: list[tuple[str, bool]] = []
+        self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         url = settings.redis_url.get_secret_value() if settings.redis_url else None
         self.breakers = Breakers(redis_client(url, "breakers") if url else None)
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
@@ -332,9 +347,16 @@ class Sender:
         """Run a statement beside the loop."""
         return await self.loop.run_in_executor(self._database, function, *arguments)
 
-    async def check_breakers(self, keys: set[str]) -> Any:
+    async def check_breakers(self, keys: set[str]) -> Admissions:
         """What the breakers of a batch admit, in one round trip."""
         return await self.in_thread(self.breakers.check, keys)
+
+    def gate(self, key: str) -> asyncio.Semaphore:
+        """How many sends one way gets at a time, so that a breaker can open before a whole batch has failed."""
+        gate = self._gates.get(key)
+        if gate is None:
+            gate = self._gates[key] = asyncio.Semaphore(PER_WAY)
+        return gate
 
     def record(self, key: str, succeeded: bool) -> None:
         """Note the result of a send, in the order of completion."""
@@ -344,7 +366,7 @@ class Sender:
         """Tell the shared breakers what was noted; they ask the network only when something changes."""
         results, self._results = self._results, []
         if results:
-            self.loop.run_in_executor(self._database, self.breakers.record, results)
+            self._database.submit(self.breakers.record, results)
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
