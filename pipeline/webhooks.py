@@ -31,19 +31,17 @@ MOST_HEADERS: Final = 20
 OWNER = "tenant = :tenant AND coalesce(user_id, '') = coalesce(cast(:user_id AS text), '')"
 COLUMNS = "id::text, user_id, name, url, events, headers, secret, previous_until, created_at, updated_at"
 
-READ = text(f"SELECT {COLUMNS} FROM webhooks WHERE {OWNER} AND name = :name FOR UPDATE")
+READ = text(f"SELECT {COLUMNS} FROM webhooks WHERE {OWNER} AND name = :name")
 READ_MANY = text(f"SELECT {COLUMNS} FROM webhooks WHERE {OWNER} AND name > :after ORDER BY name LIMIT :most")
 # A user's token is proof enough that the platform knows him, though nobody has put an address of his yet.
 ENSURE_USER = text("INSERT INTO users (tenant, id) VALUES (:tenant, :user_id) ON CONFLICT DO NOTHING")
-ADD = text(f"""
+# A row that was inserted has no xmax; one that was there has.
+PUT = text(f"""
 INSERT INTO webhooks (id, tenant, user_id, name, url, events, headers, secret)
 VALUES (:id, :tenant, :user_id, :name, :url, :events, cast(:headers AS jsonb), :secret)
-ON CONFLICT (tenant, coalesce(user_id, ''), name) DO NOTHING
-RETURNING {COLUMNS}
-""")
-CHANGE = text(f"""
-UPDATE webhooks SET url = :url, events = :events, headers = cast(:headers AS jsonb), updated_at = now()
-WHERE {OWNER} AND name = :name RETURNING {COLUMNS}
+ON CONFLICT (tenant, coalesce(user_id, ''), name) DO UPDATE SET
+    url = excluded.url, events = excluded.events, headers = excluded.headers, updated_at = now()
+RETURNING {COLUMNS}, xmax = 0 AS made
 """)
 ROTATE = text(f"""
 UPDATE webhooks SET secret = :secret, previous_secret = secret, previous_until = now() + interval '24 hours',
@@ -91,14 +89,10 @@ def put_webhook(
     if user_id is not None:
         connection.execute(ENSURE_USER, owner)
     secret = wanted.secret or secrets.token_bytes(SECRET_BYTES)
-    row = connection.execute(ADD, {**owner, **values, "id": str(uuid7()), "secret": sealed(secret)}).first()
-    made = row is not None
-    if row is None:
-        before = connection.execute(READ, owner).one()
-        row = connection.execute(CHANGE, {**owner, **values}).one()
-        if wanted.secret is not None and _is_other(before.secret, wanted.secret):
-            row = connection.execute(ROTATE, {**owner, "secret": sealed(wanted.secret)}).one()
-            made = True
+    row = connection.execute(PUT, {**owner, **values, "id": str(uuid7()), "secret": sealed(secret)}).one()
+    made = row.made
+    if not made and wanted.secret is not None and opened(row.secret) != wanted.secret:
+        row, made = connection.execute(ROTATE, {**owner, "secret": sealed(wanted.secret)}).one(), True
     _note(connection, owner, actor, "webhook.put", remote, {"url": masked(wanted.url), "events": wanted.events})
     return _shown(row, secret if made else None)
 
@@ -174,10 +168,6 @@ def _secret(given: object) -> bytes | None:
         return webhook_secret_bytes(given if isinstance(given, str) else "")
     except ValueError:
         raise InvalidInputError("secret", "must be whsec_ and 24 to 64 bytes in base64") from None
-
-
-def _is_other(stored: str, given: bytes) -> bool:
-    return not secrets.compare_digest(opened(stored), given)
 
 
 def _note(
