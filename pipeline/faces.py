@@ -6,10 +6,20 @@ Every value that a template puts out is put into words and escaped for its face;
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache, lru_cache
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import ChainableUndefined, Environment, FileSystemLoader, Template, TemplateSyntaxError, pass_eval_context
+from jinja2 import (
+    BaseLoader,
+    ChainableUndefined,
+    Environment,
+    FileSystemLoader,
+    Template,
+    TemplateNotFound,
+    TemplateSyntaxError,
+    pass_eval_context,
+)
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
 from jinja2.nodes import EvalContext
@@ -108,9 +118,11 @@ def _broken_lines(value: object) -> Markup:
     return Markup("<br>").join(escape(line) for line in text.split("\n")) if "\n" in text else escape(text)
 
 
-def _environment(finalize: Any, *, autoescape: bool, extensions: tuple[type[Extension], ...] = ()) -> _DataEnvironment:
+def _environment(
+    loader: BaseLoader, finalize: Any, *, autoescape: bool, extensions: tuple[type[Extension], ...] = ()
+) -> _DataEnvironment:
     environment = _DataEnvironment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=loader,
         autoescape=autoescape,
         undefined=ChainableUndefined,
         finalize=finalize,
@@ -144,15 +156,15 @@ def _with_parts(environment: Environment, name: str) -> Environment:
     return environment
 
 
-@cache
-def _environments() -> dict[str, Environment]:
-    html = _environment(_words_for_html, autoescape=True)
+def _environments(loader: BaseLoader) -> dict[str, Environment]:
+    """One environment for each ending of a template's name."""
+    html = _environment(loader, _words_for_html, autoescape=True)
     html.filters["lines"] = _broken_lines
-    markdown = _environment(_words_for_markdown, autoescape=True, extensions=(_NoConcatenation,))
+    markdown = _environment(loader, _words_for_markdown, autoescape=True, extensions=(_NoConcatenation,))
     for name in ("e", "escape", "forceescape", "safe", "tojson", "urlize", "xmlattr"):
         del markdown.filters[name]  # they make HTML, or pass text on unescaped
     markdown.globals["link"] = _markdown_link
-    text = _environment(_words_for_text, autoescape=False)
+    text = _environment(loader, _words_for_text, autoescape=False)
     return {
         "html": _with_parts(html, "parts.html"),
         "md": _with_parts(markdown, "parts.md"),
@@ -160,60 +172,70 @@ def _environments() -> dict[str, Environment]:
     }
 
 
-@lru_cache(maxsize=4096)
-def face(template: str, name: str) -> Template | None:
-    """The compiled face `name` (``email.html``) of the folder `template`, or None when the folder has none.
+class Faces:
+    """The templates below one folder, compiled when they are first used and kept for the life of the process."""
 
-    Raises:
-        jinja2.TemplateSyntaxError: the template cannot be compiled.
-    """
-    if not (TEMPLATES / template / name).is_file():
-        return None
-    return _environments()[name.rpartition(".")[2]].get_template(f"{template}/{name}")
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._found: dict[tuple[str, str], Template | None] = {}
+        self._link_texts: dict[str, str | None] = {}
+
+    @cached_property
+    def _environments(self) -> dict[str, Environment]:
+        return _environments(FileSystemLoader(self.folder))
+
+    def face(self, template: str, name: str) -> Template | None:
+        """The compiled face `name` (``email.html``) of `template`, or None when its folder has none.
+
+        Raises:
+            jinja2.TemplateSyntaxError: it cannot be compiled.
+        """
+        key = template, name
+        if key not in self._found:
+            exists = (self.folder / template / name).is_file()
+            environment = self._environments[name.rpartition(".")[2]]
+            self._found[key] = environment.get_template(f"{template}/{name}") if exists else None
+        return self._found[key]
+
+    def face_or_default(self, template: str, name: str) -> Template:
+        """The face `name` of `template`, else the one that renders every event."""
+        found = self.face(template, name) or self.face(DEFAULT, name)
+        if found is None:
+            raise TemplateNotFound(f"{DEFAULT}/{name}")
+        return found
+
+    def link_text(self, template: str) -> str | None:
+        """What the link to a notification says: ``link.txt`` of the folder, which is plain text and no template."""
+        if template not in self._link_texts:
+            path = self.folder / template / "link.txt"
+            self._link_texts[template] = path.read_text(encoding="utf-8").strip() if path.is_file() else None
+        return self._link_texts[template]
+
+    def warm(self) -> None:
+        """Compile every face: about 1 ms each. Done once before a worker forks, its children share them."""
+        for template, name in self._every():
+            self.face(template, name)
+
+    def problems(self) -> list[str]:
+        """One line for each template that cannot be compiled: ``ssl_failure/email.html:12: unexpected '}'``."""
+        found = []
+        for template, name in self._every():
+            try:
+                self.face(template, name)
+            except TemplateSyntaxError as error:
+                found.append(f"{error.name or f'{template}/{name}'}:{error.lineno}: {error.message}")
+            except KeyError:
+                found.append(f"{template}/{name}:1: is neither .html nor .md nor .txt")
+        return found
+
+    def _every(self) -> list[tuple[str, str]]:
+        return [(path.parent.name, path.name) for path in sorted(self.folder.glob("*/*"))]
 
 
-def face_or_default(template: str, name: str) -> Template:
-    """The face `name` of the folder `template`, else the one that renders every event."""
-    found = face(template, name) or face(DEFAULT, name)
-    if found is None:
-        raise LookupError(f"templates/{DEFAULT}/{name} is missing")
-    return found
-
-
-@lru_cache(maxsize=4096)
-def link_text(template: str) -> str | None:
-    """What the link to a notification says: ``link.txt`` of the folder, which is plain text and no template."""
-    path = TEMPLATES / template / "link.txt"
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+SHIPPED: Final = Faces(TEMPLATES)
 
 
 def run(template: Template, values: Mapping[str, Any]) -> str:
     """`template` with `values`. Does what its `render` does, which takes twice as long for a short template."""
     shared = {**template.environment.globals, **values}
     return "".join(template.root_render_func(template.new_context(shared, shared=True)))
-
-
-def every_face() -> Iterator[tuple[str, str]]:
-    """Folder and name of every file below ``templates/``, what they share included."""
-    for path in sorted(TEMPLATES.glob("*/*")):
-        yield path.parent.name, path.name
-
-
-def warm() -> None:
-    """Compile every face: about 1 ms each. Done once before a worker forks, its children share them."""
-    for template, name in every_face():
-        if template != BASE:
-            face(template, name)
-
-
-def problems() -> list[str]:
-    """One line for each template that cannot be compiled: ``ssl_failure/email.html:12: unexpected '}'``."""
-    found = []
-    for template, name in every_face():
-        try:
-            face(template, name)
-        except TemplateSyntaxError as error:
-            found.append(f"{error.name or f'{template}/{name}'}:{error.lineno}: {error.message}")
-        except KeyError:
-            found.append(f"{template}/{name}:1: is neither .html nor .md nor .txt")
-    return found

@@ -7,15 +7,14 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import PurePath
+from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Template, TemplateError, TemplateSyntaxError
 
-from config.catalogue import TEMPLATES
 from domain.vocabulary import Severity
 from pipeline import wording
-from pipeline.faces import face, face_or_default, link_text, run
+from pipeline.faces import SHIPPED, Faces, run
 
 SUBJECT_LENGTH: Final = 200  # characters; mail programs show some 70
 IN_APP_LENGTH: Final = 1000
@@ -89,8 +88,35 @@ class RenderError(Exception):
         self.reason = reason
 
 
-def render(channel: str, template: str, context: Context) -> Content:
-    """What `context` says on `channel` in the words of the folder `template`; what that lacks comes from ``default``.
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A folder of faces."""
+
+    faces: Faces
+    template: str
+
+    def run(self, name: str, values: Mapping[str, Any]) -> str:
+        """The face `name`, its own or the default's."""
+        return self._run(self.faces.face_or_default(self.template, name), values)
+
+    def run_own(self, name: str, values: Mapping[str, Any]) -> str | None:
+        """The face `name`, None when the folder has none of its own."""
+        face = self.faces.face(self.template, name)
+        return self._run(face, values) if face else None
+
+    def _run(self, face: Template, values: Mapping[str, Any]) -> str:
+        try:
+            return run(face, values)
+        except Exception as error:
+            # Whatever a template does wrong is said in the same way. Jinja's own, slower way of rendering counts lines.
+            try:
+                return face.render(values)
+            except Exception as again:
+                raise _render_error(self.faces.folder, face.name or "?", again) from error
+
+
+def render(channel: str, template: str, context: Context, faces: Faces = SHIPPED) -> Content:
+    """What `context` says on `channel` in the words of `template`; a face that it lacks is that of ``default``.
 
     Raises:
         RenderError: a template is wrong, or nothing is rendered for `channel` (a webhook carries data, not words).
@@ -98,39 +124,42 @@ def render(channel: str, template: str, context: Context) -> Content:
     make = _CHANNELS.get(channel)
     if make is None:
         raise RenderError(template, None, f"nothing is rendered for the channel {channel}")
-    return make(template, context)
+    try:
+        return make(_Kind(faces, template), context)
+    except TemplateError as error:  # found while it was looked up
+        raise _render_error(faces.folder, template, error) from error
 
 
-def _email(template: str, context: Context) -> Content:
-    values = _values(template, context, context.data)
-    html = _run(face_or_default(template, "email.html"), values)
-    text = _tidy(_run(face_or_default(template, "email.txt"), values))
+def _email(kind: _Kind, context: Context) -> Content:
+    values = _values(kind, context, context.data)
+    html = kind.run("email.html", values)
+    text = _tidy(kind.run("email.txt", values))
     return Content(values["title"], text, html, values["link_url"], values["link_text"])
 
 
-def _telegram(template: str, context: Context) -> Content:
-    values = _values(template, context, wording.mask(context.data, context.secret))
-    text = _whole_lines(_tidy(_run(face_or_default(template, "telegram.md"), values)))
+def _telegram(kind: _Kind, context: Context) -> Content:
+    values = _values(kind, context, wording.mask(context.data, context.secret))
+    text = _whole_lines(_tidy(kind.run("telegram.md", values)))
     return Content(values["title"], text, None, values["link_url"], values["link_text"])
 
 
-def _in_app(template: str, context: Context) -> Content:
+def _in_app(kind: _Kind, context: Context) -> Content:
     data = wording.mask(context.data, context.secret)
-    values = _values(template, context, data)
-    text = wording.cut(_run(face_or_default(template, "in_app.txt"), values).strip(), IN_APP_LENGTH)
+    values = _values(kind, context, data)
+    text = wording.cut(kind.run("in_app.txt", values).strip(), IN_APP_LENGTH)
     path = data.get("link_url")
     inside = isinstance(path, str) and _PATH.fullmatch(path)  # the platform's own pages: /chat/room/456
     return Content(values["title"], text, None, path if inside else values["link_url"], values["link_text"])
 
 
-_CHANNELS: Final[Mapping[str, Callable[[str, Context], Content]]] = {
+_CHANNELS: Final[Mapping[str, Callable[[_Kind, Context], Content]]] = {
     "email": _email,
     "telegram": _telegram,
     "in_app": _in_app,
 }
 
 
-def _values(template: str, context: Context, data: Mapping[str, Any]) -> dict[str, Any]:
+def _values(kind: _Kind, context: Context, data: Mapping[str, Any]) -> dict[str, Any]:
     """What the faces of one notification are rendered with."""
     given = data.get("link_url")
     link = given if isinstance(given, str) and _WEB.fullmatch(given) else context.link
@@ -142,44 +171,35 @@ def _values(template: str, context: Context, data: Mapping[str, Any]) -> dict[st
         "resolved": context.event.status == "resolved",
         "link_url": link,
     }
-    values["title"] = _title(template, context.event, data, values)
-    values["link_text"] = _link_text(template, data)
+    # A title is shown in lists, previews and logs of mail servers, so it has no secret in the email either.
+    shown = wording.mask(data, context.secret)
+    values["title"] = _title(kind, context.event, shown, {**values, "data": shown})
+    values["link_text"] = _link_text(kind, data)
     return values
 
 
-def _title(template: str, event: EventView, data: Mapping[str, Any], values: dict[str, Any]) -> str:
-    own = face(template, "title.txt")
-    title = _run(own, values) if own else wording.headline(event.title, event.type, data)
+def _title(kind: _Kind, event: EventView, data: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    own = kind.run_own("title.txt", values)
+    title = wording.headline(event.title, event.type, data) if own is None else own
     return wording.one_line(f"Resolved: {title}" if event.status == "resolved" else title, SUBJECT_LENGTH)
 
 
-def _link_text(template: str, data: Mapping[str, Any]) -> str:
+def _link_text(kind: _Kind, data: Mapping[str, Any]) -> str:
     given = data.get("link_text")
     if isinstance(given, str) and given.strip():
         return wording.one_line(wording.words(given), 60)
-    return link_text(template) or LINK_TEXT
+    return kind.faces.link_text(kind.template) or LINK_TEXT
 
 
-def _run(template: Template, values: Mapping[str, Any]) -> str:
-    try:
-        return run(template, values)
-    except Exception as error:  # whatever a template does wrong is said in the same way
-        raise _render_error(template, values, error) from error
-
-
-def _render_error(template: Template, values: Mapping[str, Any], error: Exception) -> RenderError:
-    """What went wrong and on which line; rendered again in Jinja's slower way, which keeps count of lines."""
-    try:
-        template.render(values)
-    except Exception as again:
-        error = again
-    name, line = template.name or "?", None
+def _render_error(folder: Path, name: str, error: Exception) -> RenderError:
+    """`error` with the line of the innermost template that it passed through."""
     if isinstance(error, TemplateSyntaxError):
         return RenderError(error.name or name, error.lineno, error.message or "cannot be compiled")
+    line = None
     for frame in traceback.extract_tb(error.__traceback__):
-        path = PurePath(frame.filename)
-        if path.is_relative_to(TEMPLATES):
-            name, line = path.relative_to(TEMPLATES).as_posix(), frame.lineno
+        path = Path(frame.filename)
+        if path.is_relative_to(folder):
+            name, line = path.relative_to(folder).as_posix(), frame.lineno
     reason = str(error) if isinstance(error, TemplateError) else f"raised {type(error).__name__}"
     return RenderError(name, line, reason)
 
