@@ -65,3 +65,14 @@ class IdempotencyKey(Base):
     status: Mapped[int] = mapped_column(Small)
     response: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Letter(Base):
+    """A message from the broker whose events are stored, so that its second delivery is recognised."""
+
+    __tablename__ = "letters"
+    __table_args__ = (Index("letters_seen_at", "seen_at"),)
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, text
 from uuid_utils import uuid7
 
 SEE = text("""
-INSERT INTO idempotency_keys (tenant, endpoint, key, body_hash, status, response)
-SELECT '', :source, id, '', 202, '{}' FROM jsonb_array_elements_text(cast(:ids AS jsonb)) AS id ORDER BY id
-ON CONFLICT DO NOTHING RETURNING key
+INSERT INTO letters (source, id)
+SELECT :source, id FROM jsonb_array_elements_text(cast(:ids AS jsonb)) AS id ORDER BY id
+ON CONFLICT DO NOTHING RETURNING id
 """)
 
 KEEP = text("""
@@ -35,7 +35,7 @@ class Rejected:
 
 
 def unseen(connection: Connection, source: str, ids: Collection[str]) -> set[str]:
-    """Those message ids that no committed transaction has seen in the last 24 hours.
+    """Those message ids that no committed transaction has seen in the last six hours.
 
     A broker may deliver a message twice, after a worker died for example; its events must not happen twice.
     """

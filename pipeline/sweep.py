@@ -41,6 +41,13 @@ DELETE FROM idempotency_keys WHERE (tenant, endpoint, key) IN (
     ORDER BY created_at LIMIT 5000 FOR UPDATE SKIP LOCKED)
 """)
 
+# Six hours are far beyond any visibility timeout; a day of single events would be a hundred million rows.
+FORGET_LETTERS = text("""
+DELETE FROM letters WHERE (source, id) IN (
+    SELECT source, id FROM letters WHERE seen_at < now() - interval '6 hours'
+    ORDER BY seen_at LIMIT 20000 FOR UPDATE SKIP LOCKED)
+""")
+
 MOST_DUE = 2_000
 MOST_FORGOTTEN = 1_000
 
@@ -73,6 +80,7 @@ def look(connection: Connection, channels: Iterable[str], age: float) -> Work:
     return Work({row.channel: row.count for row in due}, list(forgotten), unannounced)
 
 
-def forget_idempotency_keys(connection: Connection) -> None:
-    """Keys are kept for 24 hours."""
+def forget_seen(connection: Connection) -> None:
+    """Idempotency keys are kept for 24 hours, the ids of the broker's messages for six."""
     connection.execute(FORGET_KEYS)
+    connection.execute(FORGET_LETTERS)

@@ -10,7 +10,7 @@ from config.settings import settings
 from models.engine import transaction
 from pipeline.dead_letter import mark_announced, unannounced
 from pipeline.publish import route_accepted
-from pipeline.sweep import Work, forget_idempotency_keys, look, take_round
+from pipeline.sweep import Work, forget_seen, look, take_round
 from tasks.app import app
 from tasks.bells import fast_connection, ringer
 from tasks.child import Child, child
@@ -30,7 +30,7 @@ def sweep() -> None:
         if not take_round(connection, "sweep", settings().sweep_interval / 2):
             return
         found = look(connection, child().sender.channels, FORGOTTEN_AFTER)
-        forget_idempotency_keys(connection)
+        forget_seen(connection)
     ring_for(found)
 
 

@@ -145,6 +145,13 @@ CREATE TABLE issues (
     CONSTRAINT issues_pkey PRIMARY KEY (tenant, fingerprint)
 )
  WITH (fillfactor = 80);
+CREATE TABLE letters (
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    seen_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    CONSTRAINT letters_pkey PRIMARY KEY (source, id)
+);
+CREATE INDEX letters_seen_at ON letters (seen_at);
 CREATE TABLE moved_addresses (
     tenant TEXT NOT NULL,
     channel TEXT NOT NULL,
