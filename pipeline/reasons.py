@@ -1,0 +1,76 @@
+"""What the stored reasons and states mean, in words for the person who asks why."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from domain.states import SENTENCES, DeliveryStatus
+from domain.vocabulary import Outcome, Reason
+
+R = Reason
+
+REASONS: Final[dict[Reason, str]] = {
+    R.NO_RECIPIENTS: "no matching route found anybody to tell",
+    R.NO_ENABLED_CHANNELS: "none of the channels that the routes name could be used",
+    R.NO_ADDRESS: "no address is known on this channel",
+    R.EMAIL_DISABLED: "the user's email is switched off",
+    R.SMS_DISABLED: "the user's text messages are switched off",
+    R.PUSH_DISABLED: "the user's push messages are switched off",
+    R.USER_SUPPRESSED: "the address is on the suppression list",
+    R.NO_TOKENS: "no device of the user is registered",
+    R.NO_WEBHOOKS_CONFIGURED: "no webhook is registered that wants this event",
+    R.NO_PROVIDER: "the channel has no provider; it waits until one is configured",
+    R.PREVIEW: "kept in the preview mailbox, because the channel has no provider",
+    R.PREFERENCE: "the user does not want this on this channel",
+    R.QUIET_HOURS: "the user's quiet hours are not over",
+    R.DIGEST: "it goes out with the user's next digest",
+    R.DUPLICATE: "the same issue was reported before",
+    R.ACKNOWLEDGED: "somebody has acknowledged the issue",
+    R.RESOLVED: "the issue was resolved before this was sent",
+    R.CANCELLED: "it was withdrawn before it was sent",
+    R.EXPIRED: "its time passed before it could be sent",
+    R.SCHEDULED: "the event asked to be sent later",
+    R.RATE_LIMITED: "the provider's rate limit is used up for now",
+    R.BREAKER_OPEN: "the provider failed too often in a row and is left alone for a while",
+    R.BULKHEAD_FULL: "as many sends as the channel allows are under way",
+    R.WORKER_LOST: "the worker that was sending it died, too many times",
+    R.OUTCOME_UNKNOWN: "nobody can say whether it was sent, and the channel does not send twice",
+    R.RETRIES_EXHAUSTED: "every attempt of the retry schedule failed",
+    R.REFUSED: "the provider refused it for good",
+    R.RETRY: "the last attempt failed; it is tried again when it is due",
+    R.REPLAYED: "a person sent it again",
+    R.UNKNOWN_USER: "there is no such user",
+    R.IS_ACTOR: "the one who caused an event is not told of it",
+    R.NOT_RENDERED: "the template could not be filled in",
+    R.PATH_NOT_FOUND: "the event has nobody at this place",
+    R.NO_CUSTOMER: "the event names no customer",
+    R.CHANNEL_NOT_BUILT: "this installation does not have the channel",
+    R.EVENT_MISMATCH: "the route is for other events",
+    R.SEVERITY_MISMATCH: "the route is for other severities",
+    R.BRANCH_MISMATCH: "the route is for other branches",
+}
+
+OUTCOMES: Final[dict[Outcome, str]] = {
+    Outcome.SENT: "accepted",
+    Outcome.FAILED: "certainly not sent",
+    Outcome.REFUSED: "refused for good",
+    Outcome.UNKNOWN: "sent or not, nobody can say",
+    Outcome.LOST: "the worker died",
+}
+
+
+def reason_in_words(reason: str | None) -> str | None:
+    """The sentence of a stored reason; the word itself where a newer version stored one that we do not know."""
+    if reason is None:
+        return None
+    return REASONS[Reason(reason)] if reason in set(Reason) else reason.replace("_", " ")
+
+
+def outcome_in_words(outcome: str) -> str:
+    """How an attempt ended."""
+    return OUTCOMES[Outcome(outcome)]
+
+
+def status_in_words(status: str) -> str:
+    """The sentence of a delivery's state."""
+    return SENTENCES[DeliveryStatus(status)]

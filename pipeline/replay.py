@@ -1,0 +1,167 @@
+"""Replay: a person sends dead letters again (B-12). Each is looked at once more first, and sent once however often."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, text
+
+from config.fields import check_list
+from domain.errors import InvalidInputError
+from domain.states import DeliveryStatus
+from domain.vocabulary import Reason
+from pipeline.audit import record
+from pipeline.counts import COUNT, Counts, counts_document
+from pipeline.deliver import look_again
+from pipeline.filters import DEAD_LETTER_FILTERS, Conditions, conditions
+from pipeline.identifiers import check_uuid
+
+MOST_AT_ONCE: Final = 1_000
+NOT_A_DEAD_LETTER: Final = "not_a_dead_letter"
+
+# Who replays the same delivery at the same time waits for the lock and then finds that it is no dead letter any more.
+TAKE = """
+SELECT d.id::text, d.tenant, d.channel, d.failures, d.webhook_id::text, e.type, e.customer_id::text,
+       e.expires_at, h.url,
+       (SELECT jsonb_agg(jsonb_build_array(p.group_name, p.event, p.customer_id, p.channels)) FROM preferences p
+        WHERE p.tenant = d.tenant AND p.user_id = n.user_id) AS preferences,
+       EXISTS (SELECT FROM acknowledgements a WHERE a.tenant = d.tenant AND a.fingerprint = e.fingerprint
+               AND a.user_id IN ('', coalesce(n.user_id, '')) AND a.until > now() AND e.condition = 'firing')
+       AS acknowledged
+FROM dead_letters l
+JOIN deliveries d ON d.id = l.delivery_id
+JOIN events e ON e.id = d.event_id
+LEFT JOIN notifications n ON n.id = d.notification_id
+LEFT JOIN webhooks h ON h.id = d.webhook_id
+WHERE d.status = 'dead_letter' AND {conditions}
+ORDER BY l.delivery_id LIMIT :most FOR NO KEY UPDATE OF d
+"""
+
+MOVE = text(f"""
+WITH r AS (
+    SELECT * FROM jsonb_to_recordset(cast(:moves AS jsonb)) AS r(id uuid, status text, reason text)
+),
+forgotten AS (DELETE FROM dead_letters l USING r WHERE l.delivery_id = r.id),
+counted AS ({COUNT})
+UPDATE deliveries d SET status = r.status, reason = r.reason, failures = 0, crashes = 0, lease_until = NULL,
+       lease_token = NULL, due_at = CASE WHEN r.status = 'queued' THEN now() END
+FROM r WHERE d.id = r.id AND d.status = 'dead_letter' RETURNING d.id::text, d.status
+""")
+
+DUE = text("SELECT id::text, channel FROM deliveries WHERE id = ANY(cast(:ids AS uuid[])) AND status = 'queued'")
+
+
+def replay(
+    connection: Connection,
+    *,
+    tenant: str | None,
+    ids: Sequence[str] | None = None,
+    filters: Mapping[str, Any] | None = None,
+    actor: str,
+    remote: str | None = None,
+) -> dict[str, Any]:
+    """Queue dead letters again: those of `ids`, or the oldest thousand that `filters` leave.
+
+    The filters are `DEAD_LETTER_FILTERS`.
+
+    What nobody wants any more ends instead: `expired`, `cancelled` or `suppressed`.
+
+    Returns:
+        ``replayed``: the ids that will be sent; ``left_out``: the others, each with its reason; ``more``: whether the
+        filters leave further ones for another call.
+
+    Raises:
+        InvalidInputError: neither or both of `ids` and `filters`, or one that cannot be used.
+    """
+    if (ids is None) == (filters is None):
+        raise InvalidInputError("", "must have either ids or filter")
+    wanted = None if ids is None else _check_ids(ids)
+    rows = _take(connection, tenant, wanted, filters)
+    going = rows[:MOST_AT_ONCE]
+    moves = [(row, *_destination(row)) for row in going]
+    moved = _move(connection, moves)
+    replayed = [row.id for row, status, _ in moves if status is DeliveryStatus.QUEUED and row.id in moved]
+    left_out = [
+        {"id": row.id, "reason": reason.value}
+        for row, status, reason in moves
+        if status is not DeliveryStatus.QUEUED and row.id in moved
+    ]
+    left_out += [{"id": id_, "reason": NOT_A_DEAD_LETTER} for id_ in wanted or () if id_ not in moved]
+    _note(connection, moves, moved, actor, remote)
+    return {"replayed": replayed, "left_out": left_out, "more": len(rows) > MOST_AT_ONCE}
+
+
+def due_by_channel(connection: Connection, ids: Sequence[str]) -> dict[str, list[str]]:
+    """Replayed deliveries by channel: whose bells are to be rung once the transaction has committed."""
+    due: dict[str, list[str]] = {}
+    for id_, channel in connection.execute(DUE, {"ids": list(ids)}):
+        due.setdefault(channel, []).append(id_)
+    return due
+
+
+def _check_ids(ids: object) -> list[str]:
+    checked = [check_uuid(one, at) for at, one in check_list(ids, "ids", length=MOST_AT_ONCE)]
+    if not checked:
+        raise InvalidInputError("ids", "must name at least one")
+    return list(dict.fromkeys(checked))
+
+
+def _take(
+    connection: Connection, tenant: str | None, ids: list[str] | None, filters: Mapping[str, Any] | None
+) -> Sequence[Row[Any]]:
+    asked = Conditions() if ids is not None else conditions(filters, DEAD_LETTER_FILTERS)
+    wanted = ["true", *asked.range, *asked.rest]
+    values: dict[str, Any] = {**asked.values, "most": MOST_AT_ONCE + 1}
+    if tenant is not None:
+        wanted.append("l.tenant = :tenant")
+        values["tenant"] = tenant
+    if ids is not None:
+        wanted.append("l.delivery_id = ANY(cast(:ids AS uuid[]))")
+        values["ids"] = ids
+    return connection.execute(text(TAKE.format(conditions=" AND ".join(wanted))), values).all()
+
+
+def _destination(row: Row[Any]) -> tuple[DeliveryStatus, Reason]:
+    verdict = look_again(row, row.channel, datetime.now(UTC))
+    if verdict is None:
+        return DeliveryStatus.QUEUED, Reason.REPLAYED
+    assert verdict.reason is not None  # whatever ends a delivery without an attempt has one
+    return verdict.status, verdict.reason
+
+
+def _move(connection: Connection, moves: Sequence[tuple[Row[Any], DeliveryStatus, Reason]]) -> set[str]:
+    if not moves:
+        return set()
+    counts: Counts = Counts()
+    for row, status, reason in moves:
+        counts[row.tenant, row.channel, status.value, reason.value] += 1
+    document = json.dumps([{"id": row.id, "status": status, "reason": reason} for row, status, reason in moves])
+    return {row.id for row in connection.execute(MOVE, {"moves": document, "counts": counts_document(counts)})}
+
+
+def _note(
+    connection: Connection,
+    moves: Sequence[tuple[Row[Any], DeliveryStatus, Reason]],
+    moved: set[str],
+    actor: str,
+    remote: str | None,
+) -> None:
+    """One row a tenant: which deliveries, and where each went."""
+    tenants: dict[str, dict[str, list[str]]] = {}
+    for row, status, _ in moves:
+        if row.id in moved:
+            tenants.setdefault(row.tenant, {}).setdefault(status.value, []).append(row.id)
+    for tenant, after in tenants.items():
+        subject = f"{sum(map(len, after.values()))} dead letters"
+        record(
+            connection,
+            tenant=tenant,
+            actor=actor,
+            action="dead_letters.replay",
+            subject=subject,
+            after=after,
+            remote=remote,
+        )
