@@ -144,7 +144,7 @@ class Delivery(Base):
         Index("deliveries_due", "channel", "priority", "due_at", postgresql_where=text("due_at IS NOT NULL")),
         Index("deliveries_event_id", "event_id"),
         Index("deliveries_tenant_id", "tenant", "id"),
-        {"postgresql_with": {"fillfactor": "60", "autovacuum_vacuum_scale_factor": "0.05"}},
+        {"postgresql_with": {"fillfactor": "45", "autovacuum_vacuum_scale_factor": "0.05"}},
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

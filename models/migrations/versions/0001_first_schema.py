@@ -91,7 +91,7 @@ CREATE TABLE deliveries (
     failed_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT deliveries_pkey PRIMARY KEY (id)
 )
- WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
+ WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX deliveries_due ON deliveries (channel, priority, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_event_id ON deliveries (event_id);
 CREATE INDEX deliveries_tenant_id ON deliveries (tenant, id);
