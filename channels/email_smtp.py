@@ -65,7 +65,7 @@ class SmtpProvider(Provider):
         work = asyncio.get_running_loop().run_in_executor(self._threads, self._attempt, attempt, message, to)
         work.add_done_callback(_retrieve)
         try:
-            await asyncio.wait({work}, timeout=DEADLINE - GRACE)
+            await asyncio.wait({work}, timeout=self.capabilities.deadline - GRACE)
         finally:
             if not work.done():
                 attempt.end()

@@ -115,10 +115,10 @@ class TelegramProvider(Provider):
             raise RefusedError("not a chat id")
         text = message.text.encode("utf-8", "replace").decode()
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(self.capabilities.deadline):
                 return await self._deliver(text, address.value)
         except TimeoutError:
-            raise OutcomeUnknownError(f"no answer within {DEADLINE:g} s") from None
+            raise OutcomeUnknownError(f"no answer within {self.capabilities.deadline:g} s") from None
         except _EndedError as ended:
             raise ended.error from None
         except TelegramError as error:

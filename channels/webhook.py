@@ -42,7 +42,7 @@ class WebhookProvider(Provider):
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._timeout = timeout_of(DEADLINE)
+        self._timeout = timeout_of(self.capabilities.deadline)
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
@@ -62,7 +62,7 @@ class WebhookProvider(Provider):
 
     async def _post(self, session: aiohttp.ClientSession, url: URL, body: bytes, headers: Mapping[str, str]) -> Answer:
         """One exchange; when nobody was there, up to three more within the same deadline."""
-        timeout, end, retries = self._timeout, time.monotonic() + DEADLINE, 0
+        timeout, end, retries = self._timeout, time.monotonic() + self.capabilities.deadline, 0
         while True:
             try:
                 return await exchange(session, url, body, headers, timeout)

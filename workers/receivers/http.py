@@ -29,8 +29,9 @@ class HttpReceiver(Ledger):
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Listen on a free port of 127.0.0.1."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls, backlog=1024)
+        """Listen on 127.0.0.1, on `port` or on a free one."""
+        self._loop = asyncio.get_running_loop()
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -41,17 +42,24 @@ class HttpReceiver(Ledger):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def drop(self) -> None:
+        """Close every connection at once, from any thread; new ones are welcome."""
+        for task in list(self._tasks):
+            self._loop.call_soon_threadsafe(task.cancel)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        self.connections += 1
-        number = self.connections
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            while await self._one(reader, writer, number):
-                pass
-        writer.transport.abort()
+        number = self.connected()
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+                while await self._one(reader, writer, number):
+                    pass
+        finally:
+            self.disconnected()
+            writer.transport.abort()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> bool:
         """One request; whether the connection lives on."""

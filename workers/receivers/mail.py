@@ -59,8 +59,12 @@ class MailReceiver(Ledger):
     def opened(self, session: _Conversation) -> int:
         """Count a connection."""
         self._sessions.add(session)
-        self.connections += 1
-        return self.connections
+        return self.connected()
+
+    def closed(self, session: _Conversation) -> None:
+        """A connection is gone."""
+        self._sessions.discard(session)
+        self.disconnected()
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Called by the library with a whole mail."""
@@ -98,6 +102,10 @@ class _Conversation(SMTP):  # type: ignore[misc]  # the library has no types
         self._receiver = receiver
         self._greeted = False
         self.number = receiver.opened(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._receiver.closed(self)
+        super().connection_lost(error)
 
     def drop(self) -> None:
         """Close at once."""

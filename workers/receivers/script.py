@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 
 class Fault(StrEnum):
@@ -74,13 +74,14 @@ class Script:
 
 
 class Ledger:
-    """What arrived, for threads that wait for it."""
+    """What arrived and who is connected, for threads that wait for it."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []
-        self.connections = 0
+        self.connections = 0  # ever opened
+        self.open_connections = 0
         self._scripts: dict[str, Script] = {}
-        self._arrived = threading.Condition()
+        self._changed = threading.Condition()
 
     def script(self, target: str, *replies: Reply, each: bool = False) -> None:
         """Decide the answers for a target; ``*`` stands for all that have none of their own."""
@@ -93,14 +94,28 @@ class Ledger:
 
     def record(self, received: Received) -> None:
         """Remember, and wake who waits."""
-        with self._arrived:
+        with self._changed:
             self.received.append(received)
-            self._arrived.notify_all()
+            self._changed.notify_all()
 
-    def wait_for(self, condition: Callable[[list[Received]], bool], seconds: float = 10.0) -> bool:
-        """Wait until the condition holds for what arrived; False when the time is over."""
-        with self._arrived:
-            return self._arrived.wait_for(lambda: condition(self.received), seconds)
+    def connected(self) -> int:
+        """Count a new connection and return its number."""
+        with self._changed:
+            self.connections += 1
+            self.open_connections += 1
+            self._changed.notify_all()
+            return self.connections
+
+    def disconnected(self) -> None:
+        """Count one that is gone."""
+        with self._changed:
+            self.open_connections -= 1
+            self._changed.notify_all()
+
+    def wait_for(self, condition: Callable[[Self], bool], seconds: float = 10.0) -> bool:
+        """Wait until the condition holds; False when the time is over."""
+        with self._changed:
+            return self._changed.wait_for(lambda: condition(self), seconds)
 
     def times_accepted(self) -> Counter[str]:
         """How often each key was accepted; more than once is a duplicate."""

@@ -1,0 +1,292 @@
+"""What every provider must do, run over the whole table; a new one adds its line to `DOUBLES` and passes all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from channels.base import (
+    Address,
+    Attachment,
+    Message,
+    NotSentError,
+    OutcomeUnknownError,
+    Provider,
+    Receipt,
+    SendError,
+)
+from channels.preview import PREVIEWED, preview_of
+from channels.registry import PROVIDERS
+from workers.receivers.script import Fault, Ledger, Reply
+from workers.receivers.together import Receivers
+
+DEADLINE = 1.5  # seconds, instead of the provider's own
+SLACK = 0.6  # seconds that a busy machine may add
+SECRET_WORDS = ("top-secret", "private-body", "someone", "signing-key")
+
+
+@dataclass(frozen=True)
+class Double:
+    """The local stand-in for a provider's server.
+
+    `target`: what a script is set for, so that it decides about the answer to a message that has left.
+    `status_is_enough`: an answer counts although its body never ends.
+    """
+
+    receiver: Callable[[Receivers], Ledger]
+    settings: Callable[[Receivers], dict[str, Any]]
+    address: Callable[[Receivers], Address]
+    target: str = "*"
+    status_is_enough: bool = False
+
+
+DOUBLES = {
+    "smtp": Double(
+        receiver=lambda running: running.mail,
+        settings=lambda running: {"smtp_url": running.mail.url},
+        address=lambda _: Address("someone@example.org", "Some One"),
+        target="end",
+    ),
+    "telegram": Double(
+        receiver=lambda running: running.telegram,
+        settings=lambda running: {"telegram_url": running.telegram.url, "telegram_bot_token": "1:top-secret"},
+        address=lambda _: Address("4711"),
+    ),
+    "webhook": Double(
+        receiver=lambda running: running.webhook,
+        settings=lambda _: {"webhook_allow_networks": "127.0.0.0/8"},
+        address=lambda running: Address(
+            f"{running.webhook.url}/someone?token=top-secret", endpoint="e1", secrets=(b"signing-key",)
+        ),
+        status_is_enough=True,
+    ),
+}
+KINDS = {name: kind for table in PROVIDERS.values() for name, kind in table.items()}
+
+each_provider = pytest.mark.parametrize("name", sorted(KINDS))
+
+
+def message(number: int = 1, **values: Any) -> Message:
+    given = {"title": "Hello", "text": f"private-body {number}", "html": "<p>x</p>", "body": b'{"a": "private-body"}'}
+    return Message(f"delivery-{number}", "tenant", "event", "ssl_expiry", **{**given, **values})
+
+
+@pytest.fixture
+def build(receivers: Receivers, make_settings: Any, within: Any) -> Callable[..., Provider]:
+    def make(name: str, deadline: float | None = None) -> Provider:
+        kind = within(KINDS[name], deadline) if deadline else KINDS[name]
+        provider = kind.from_settings(make_settings(**DOUBLES[name].settings(receivers)))
+        assert provider is not None
+        return provider
+
+    return make
+
+
+async def closing(provider: Provider, what: Any) -> Any:
+    try:
+        return await what
+    finally:
+        await provider.close()
+
+
+def test_every_provider_of_the_table_has_a_double():
+    assert set(DOUBLES) == set(KINDS)
+
+
+def test_a_provider_stands_in_the_table_under_its_own_name_and_channel():
+    found = {(channel, name) for channel, table in PROVIDERS.items() for name in table}
+    assert found == {(kind.channel, kind.name) for kind in KINDS.values()}
+
+
+@each_provider
+def test_a_deadline_fits_into_the_shortest_sensible_lease(name):
+    assert 0 < KINDS[name].capabilities.deadline <= 20
+
+
+@each_provider
+def test_a_minimal_message_is_accepted_once(name, receivers, build, run):
+    provider, double = build(name), DOUBLES[name]
+    minimal = Message("delivery-1", "tenant", "event", "type", text="x", body=b"{}")
+    receipt = run(closing(provider, provider.send(minimal, double.address(receivers))))
+    assert isinstance(receipt, Receipt)
+    assert len(double.receiver(receivers).received) == 1
+
+
+HOSTILE = {
+    "line breaks": "a\r\nBcc: other@example.org\r\n\r\nbody\n.\n..\r.\r\n",
+    "markdown": "_*[x](y)~`>#+-=|{}.! \\ ``` || __ *",
+    "emoji and marks": "👩‍👩‍👧 Z̷a̸l̵g̶o ‮right to left‬ \u2028 \ufeff",
+    "control characters": "a\x00b\x07c\x1b[31m\x7f\x85",
+    "half a pair": "lone \ud800 surrogate",
+    "encoded word": "=?utf-8?q?=0D=0ABcc=3A?= =?x?= =?utf-8?b?!!!?=",
+    "long": "word " * 3000,
+    "one long word": "x" * 9000,
+    "nothing": "",
+    "html": "<script>alert(1)</script>&amp;<!--",
+    "quotes": '"; drop table \'"\\"',
+}
+
+
+@each_provider
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_text_is_carried_and_breaks_nothing(name, text, receivers, build, run):
+    provider, double = build(name), DOUBLES[name]
+    where = double.address(receivers)
+    where = Address(where.value, name=text, endpoint=where.endpoint, secrets=where.secrets)
+    said = message(
+        title=text,
+        text=text,
+        html=text,
+        body=text.encode("utf-8", "replace"),
+        attachments=(Attachment(text, text, b"\x00\xff"),),
+    )
+    assert isinstance(run(closing(provider, provider.send(said, where))), Receipt)
+    received = double.receiver(receivers).received
+    assert [one.target for one in received] == [received[0].target]
+
+
+UNKNOWN = (Fault.HANG, Fault.TRICKLE, Fault.RESET, Fault.RESET_EARLY, Fault.HANG_UP, Fault.NONSENSE)
+
+
+@each_provider
+@pytest.mark.parametrize("fault", UNKNOWN)
+def test_no_answer_after_the_message_left_is_unknown_within_the_deadline(name, fault, receivers, build, run):
+    provider, double = build(name, DEADLINE), DOUBLES[name]
+    double.receiver(receivers).script(double.target, Reply(fault=fault))
+    began = time.monotonic()
+    with pytest.raises(OutcomeUnknownError) as caught:
+        run(closing(provider, provider.send(message(), double.address(receivers))))
+    assert time.monotonic() - began < DEADLINE + SLACK
+    assert caught.value.provider_failed
+    assert_tells_no_secret(caught.value)
+
+
+@each_provider
+@pytest.mark.parametrize("fault", [Fault.ENDLESS_BODY, Fault.TRICKLE_BODY])
+def test_an_answer_without_end_ends_with_the_deadline(name, fault, receivers, build, run):
+    provider, double = build(name, DEADLINE), DOUBLES[name]
+    double.receiver(receivers).script(double.target, Reply(fault=fault))
+    began = time.monotonic()
+    if double.status_is_enough:
+        run(closing(provider, provider.send(message(), double.address(receivers))))
+    else:
+        with pytest.raises(OutcomeUnknownError):
+            run(closing(provider, provider.send(message(), double.address(receivers))))
+    assert time.monotonic() - began < DEADLINE + SLACK
+
+
+@each_provider
+def test_nobody_there_means_certainly_not_sent(name, make_settings, within, run):
+    with Receivers() as gone:
+        values, where = DOUBLES[name].settings(gone), DOUBLES[name].address(gone)
+    provider = within(KINDS[name], DEADLINE).from_settings(make_settings(**values))
+    with pytest.raises(NotSentError) as caught:
+        run(closing(provider, provider.send(message(), where)))
+    assert caught.value.provider_failed
+    assert_tells_no_secret(caught.value)
+
+
+@each_provider
+def test_fifty_messages_share_one_connection(name, receivers, build, run):
+    provider, double = build(name), DOUBLES[name]
+
+    async def one_after_the_other() -> None:
+        for number in range(50):
+            await provider.send(message(number), double.address(receivers))
+
+    run(closing(provider, one_after_the_other()))
+    assert len(double.receiver(receivers).received) == 50
+    assert double.receiver(receivers).connections == 1
+
+
+@each_provider
+def test_many_at_once_are_each_accepted_once_over_no_more_connections_than_declared(name, receivers, build, run):
+    provider, double = build(name), DOUBLES[name]
+    concurrent = provider.capabilities.bulkhead.concurrent
+
+    async def all_at_once() -> None:
+        room = asyncio.Semaphore(concurrent)
+
+        async def one(number: int) -> None:
+            async with room:
+                await provider.send(message(number), double.address(receivers))
+
+        await asyncio.gather(*(one(number) for number in range(60)))
+
+    run(closing(provider, all_at_once()))
+    accepted = double.receiver(receivers).times_accepted()
+    assert len(accepted) == 60
+    assert set(accepted.values()) == {1}
+    assert 1 < double.receiver(receivers).connections <= concurrent
+
+
+@each_provider
+def test_closing_leaves_no_connection_open(name, receivers, build, run):
+    provider, double = build(name), DOUBLES[name]
+
+    async def scenario() -> None:
+        await provider.send(message(), double.address(receivers))
+        assert double.receiver(receivers).open_connections == 1
+        await provider.close()
+        assert await asyncio.to_thread(double.receiver(receivers).wait_for, lambda seen: seen.open_connections == 0)
+
+    run(scenario())
+
+
+@each_provider
+def test_a_send_that_is_cancelled_leaves_the_provider_usable(name, receivers, build, run):
+    provider, double = build(name), DOUBLES[name]
+    double.receiver(receivers).script(double.target, Reply(fault=Fault.HANG), Reply())
+
+    async def scenario() -> None:
+        hanging = asyncio.ensure_future(provider.send(message(1), double.address(receivers)))
+        assert await asyncio.to_thread(double.receiver(receivers).wait_for, lambda seen: len(seen.received) == 1)
+        hanging.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await hanging
+        assert isinstance(await provider.send(message(2), double.address(receivers)), Receipt)
+
+    run(closing(provider, scenario()))
+
+
+@each_provider
+def test_the_library_logs_neither_secrets_nor_bodies_nor_addresses(name, receivers, build, run, caplog):
+    caplog.set_level(logging.DEBUG)
+    provider, double = build(name), DOUBLES[name]
+    double.receiver(receivers).script(
+        double.target, Reply(), Reply(500, b"private-body"), Reply(200, b"private-body {")
+    )
+
+    async def scenario() -> None:
+        for number in range(3):
+            with contextlib.suppress(SendError):
+                await provider.send(message(number), double.address(receivers))
+
+    run(closing(provider, scenario()))
+    ours = [one.getMessage() for one in caplog.records if not one.name.startswith(("mail.log", "asyncio"))]
+    assert not [line for line in ours if any(word in line for word in SECRET_WORDS)]
+
+
+@each_provider
+def test_without_an_account_there_is_no_provider_except_for_webhooks(name, make_settings):
+    assert (KINDS[name].from_settings(make_settings()) is None) == (name != "webhook")
+
+
+@pytest.mark.parametrize("channel", PREVIEWED)
+def test_the_preview_accepts_everything_on_its_channel(channel, run):
+    provider = preview_of(channel)
+    receipt = run(provider.send(message(title="\r\n", text="\ud800"), Address("nobody")))
+    assert (provider.channel, provider.name) == (channel, "preview")
+    assert isinstance(receipt, Receipt)
+
+
+def assert_tells_no_secret(error: SendError) -> None:
+    shown = f"{error} {error.detail} {error.__cause__ or ''}"
+    assert not [word for word in SECRET_WORDS if word in shown]
