@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -88,11 +89,14 @@ class Person:
         return self.user_id or masked(next(iter(self.addresses.values()), "nobody"))
 
 
+_END_OF_HOST = re.compile(r"[/?#\\]")
+
+
 def masked(address: str) -> str:
     """An address that a reader recognises if he knows it already: ``o•••@example.org``, ``https://host/•••``."""
     if "://" in address:
         scheme, _, rest = address.partition("://")
-        return f"{scheme}://{rest.split('/', 1)[0].rsplit('@', 1)[-1].split('?')[0]}/•••"
+        return f"{scheme}://{_END_OF_HOST.split(rest, maxsplit=1)[0].rpartition('@')[2]}/•••"
     if "@" in address[1:]:
         local, _, domain = address.rpartition("@")
         return f"{local[:1]}•••@{domain}"

@@ -8,7 +8,6 @@ from hashlib import sha256
 from typing import Any
 from unicodedata import is_normalized, normalize
 
-
 # Made once: json.dumps would make an encoder at every call, which costs as much as the encoding itself.
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
@@ -36,16 +35,30 @@ def fingerprint(
     catalogue names no key or the event has none of the fields.
     """
     if given is not None:
-        identity = canonical({"given": given})
-    elif key and (found := {path: value for path in key if (value := lookup(data, path)) is not None}):
-        identity = canonical(found)
+        identity: Any = {"given": given}
     else:
-        identity = data_json
-    named = None if recipients is None else sorted(canonical(one) for one in recipients)
-    text = canonical([tenant, event_type, branch, customer_id, named]) + identity
+        identity = {path: value for path in key if (value := lookup(data, path)) is not None} or data
+    place = [tenant, event_type, branch, customer_id]
+    text = _text(place, recipients, data_json if identity is data else canonical(identity))
     if not text.isascii() and not is_normalized("NFC", text):
-        text = normalize("NFC", text)
+        text = _text(_composed(place), _composed(recipients), canonical(_composed(identity)))
     return sha256(text.encode()).digest()
+
+
+def _text(place: Sequence[str | None], recipients: Sequence[Any] | None, identity: str) -> str:
+    named = None if recipients is None else sorted(canonical(one) for one in recipients)
+    return canonical([*place, named]) + identity
+
+
+def _composed(value: Any) -> Any:
+    """The value with every text in NFC: before it is sorted, for composed letters sort elsewhere."""
+    if isinstance(value, str):
+        return normalize("NFC", value)
+    if isinstance(value, dict):
+        return {_composed(name): _composed(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_composed(inner) for inner in value]
+    return value
 
 
 def lookup(data: Any, path: str) -> Any:

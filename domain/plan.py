@@ -111,17 +111,22 @@ def plan(
             _, channels = told.setdefault(_identity(person), (PlannedNotification(person, audience), {}))
             channels.update(dict.fromkeys(route.channels, True))
     added = {channel for route in routing.matched if not route.recipients for channel in route.channels}
-    for notification, channels in told.values():
+    taken: set[tuple[str, str]] = set()
+    # Users before bare addresses: an address that belongs to a user is told under his preferences, in his language.
+    for notification, channels in sorted(told.values(), key=lambda one: one[0].person.user_id is None):
         for channel in added:
             channels.setdefault(channel, False)
         if _silent(notification.person, silenced):
             result.skipped.append(Skipped(notification.person.label, None, Reason.ACKNOWLEDGED))
             continue
-        _fill(notification, channels, event, event_type, built, result.skipped)
+        left_out = _fill(notification, channels, event, event_type, built, taken)
+        result.skipped.extend(left_out)
         if notification.deliveries:
             result.notifications.append(notification)
         else:
-            result.skipped.append(Skipped(notification.person.label, None, Reason.NO_ENABLED_CHANNELS))
+            told_already = any(one.reason is Reason.DUPLICATE for one in left_out)
+            reason = Reason.DUPLICATE if told_already else Reason.NO_ENABLED_CHANNELS
+            result.skipped.append(Skipped(notification.person.label, None, reason))
     if any("webhook" in route.channels for route in routing.matched):
         _tell_tenant(result, event.type, tenant_webhooks, silenced)
     if not result.notifications and not result.deliveries:
@@ -201,17 +206,29 @@ def _fill(
     event: Event,
     event_type: EventType,
     built: Mapping[str, bool],
-    skipped: list[Skipped],
-) -> None:
-    """Add the deliveries of one recipient. `channels` says whether a route named the channel for him itself."""
-    person = notification.person
+    taken: set[tuple[str, str]],
+) -> list[Skipped]:
+    """Add the deliveries of one recipient and say what was left out.
+
+    Args:
+        channels: whether a route named the channel for him itself; one that was only added needs no reason.
+        taken: the channels and addresses that this event goes to already, whoever shares them.
+    """
+    person, skipped = notification.person, []
     for channel in CHANNELS:
         if channel not in channels:
             continue
         deliveries, reason = _on_channel(channel, person, event, event_type, built)
-        notification.deliveries.extend(deliveries)
+        for delivery in deliveries:
+            way = (channel, delivery.address)
+            if delivery.webhook is None and way in taken:
+                skipped.append(Skipped(person.label, channel, Reason.DUPLICATE))
+                continue
+            taken.add(way)
+            notification.deliveries.append(delivery)
         if reason is not None and channels[channel]:
             skipped.append(Skipped(person.label, channel, reason))
+    return skipped
 
 
 def _on_channel(
