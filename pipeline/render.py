@@ -179,9 +179,9 @@ def _values(kind: _Kind, context: Context, data: Mapping[str, Any]) -> dict[str,
 
 
 def _title(kind: _Kind, event: EventView, data: Mapping[str, Any], values: Mapping[str, Any]) -> str:
-    own = kind.run_own("title.txt", values)
-    title = wording.headline(event.title, event.type, data) if own is None else own
-    return wording.one_line(f"Resolved: {title}" if event.status == "resolved" else title, SUBJECT_LENGTH)
+    own = wording.one_line(kind.run_own("title.txt", values) or "", SUBJECT_LENGTH)
+    title = own or wording.one_line(wording.headline(event.title, event.type, data), SUBJECT_LENGTH)
+    return wording.cut(f"Resolved: {title}", SUBJECT_LENGTH) if event.status == "resolved" else title
 
 
 def _link_text(kind: _Kind, data: Mapping[str, Any]) -> str:

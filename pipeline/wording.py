@@ -28,7 +28,7 @@ SIGNS: Final = {"low": "🔵", "medium": "🟡", "high": "🟠", "critical": "�
 _UNWANTED: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
 )
-_NEWLINES: Final = re.compile(r"\r\n?|[\u2028\u2029]")
+_NEWLINES: Final = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _SEPARATORS: Final = re.compile(r"[\s._:/-]+")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ISO: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d.*)?")
@@ -39,6 +39,7 @@ _ACRONYMS: Final = frozenset(
     )
 )
 _DEEPEST: Final = 6
+_MOST_LOOKED_AT: Final = 200
 _LONGEST_LABEL: Final = 60
 _LEAD_FIELDS: Final = ("message", "text", "content", "description", "summary", "error", "reason")
 _NOT_FACTS: Final = frozenset({"link_url", "link_text", "title"})
@@ -94,10 +95,11 @@ def headline(sentence: str, event_type: str, data: Mapping[str, Any]) -> str:
     the name of the type is taken.
     """
     filled = [_said(_at(data, place)) if index % 2 else place for index, place in enumerate(_pieces(sentence))]
-    if sentence and all(filled[1::2]):
+    if sentence and all(said.strip() for said in filled[1::2]):
         return "".join(filled)
     given = data.get("title")
-    return words(given, 200) if isinstance(given, str) and given.strip() else label(event_type)
+    title = words(given, 200).strip() if isinstance(given, str) else ""
+    return title or label(event_type)
 
 
 def lead(data: Mapping[str, Any]) -> str:
@@ -114,7 +116,7 @@ def facts(data: object, most: int = 20, told: str = "", *, say_more: bool = True
     """
     if isinstance(data, Mapping):
         left_out = {_lead_field(data), *_pieces(told)[1::2]}
-        names = sorted((name for name in data if name not in left_out), key=_is_id)
+        names = sorted(islice((name for name in data if name not in left_out), _MOST_LOOKED_AT), key=_is_id)
         data = {name: data[name] for name in names}
     found = list(islice(_flat(data, "", 0, 300), most + 1))
     return found if len(found) <= most else found[:most] + [MORE] * say_more
@@ -229,13 +231,13 @@ def _entry(value: object, limit: int, depth: int) -> str:
 
 def _flat(value: object, name: str, depth: int, limit: int) -> Iterator[Row]:
     if isinstance(value, Mapping) and depth < _DEEPEST:
-        for key, entry in value.items():
+        for key, entry in islice(value.items(), _MOST_LOOKED_AT):
             if key not in _NOT_FACTS:
                 yield from _flat(entry, f"{name} {key}".strip()[:200], depth + 1, limit)
     elif (
         isinstance(value, list | tuple) and any(isinstance(entry, Mapping) for entry in value[:50]) and depth < _DEEPEST
     ):
-        for number, entry in enumerate(value, 1):
+        for number, entry in enumerate(islice(value, _MOST_LOOKED_AT), 1):
             yield from _flat(entry, f"{name} {number}".strip(), depth + 1, limit)
     elif said := _said(value, limit):
         yield label(name) or "…", said
