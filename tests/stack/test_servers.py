@@ -131,7 +131,11 @@ def test_nothing_is_kept_of_roots_power_but_to_read(closed_folder: Path) -> None
 def test_root_keeps_its_hands_off_a_folder_that_holds_something_else(home: Path) -> None:
     (home / "letter").write_text("dear")
     done = subprocess.run(
-        (sys.executable, "-m", "workers.stack.servers", str(home)), capture_output=True, text=True, check=False
+        (sys.executable, "-m", "workers.stack.servers", str(home)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
     )
     assert done.returncode == 1
     assert (
@@ -173,12 +177,14 @@ def test_a_stranger_with_the_process_id_of_the_dead_server_does_not_stand_in_the
             child.send_signal(signal.SIGKILL)
         servers.kill()
     owner = home.stat()
-    with subprocess.Popen(("sleep", "600"), user=owner.st_uid if ROOT else None) as stranger:
-        (home / "postgres" / "postmaster.pid").write_text(notes.replace(str(postgres.pid), str(stranger.pid), 1))
-        with running(home) as (_, urls), psycopg.connect(urls["postgres"]) as connection:
-            assert connection.execute("SELECT 1").fetchone() == (1,)
-        assert stranger.poll() is None
-        stranger.kill()
+    with subprocess.Popen(("sleep", "60"), user=owner.st_uid if ROOT else None) as stranger:
+        try:
+            (home / "postgres" / "postmaster.pid").write_text(notes.replace(str(postgres.pid), str(stranger.pid), 1))
+            with running(home) as (_, urls), psycopg.connect(urls["postgres"]) as connection:
+                assert connection.execute("SELECT 1").fetchone() == (1,)
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
 
 
 def test_a_data_folder_that_was_half_made_is_made_anew(home: Path) -> None:
@@ -199,7 +205,11 @@ def test_data_of_another_version_is_left_alone(home: Path) -> None:
         pass
     (home / "postgres" / "PG_VERSION").write_text("9\n")
     done = subprocess.run(
-        (sys.executable, "-m", "workers.stack.servers", str(home)), capture_output=True, text=True, check=False
+        (sys.executable, "-m", "workers.stack.servers", str(home)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
     )
     assert done.returncode == 1
     assert "was made by PostgreSQL 9 and this is 18" in done.stderr

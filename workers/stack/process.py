@@ -17,6 +17,9 @@ from workers.stack.places import Places
 MARK = "BELLWIRE_STACK"
 
 
+Steps = tuple[tuple[signal.Signals, float], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """What is started, and how it is asked to end.
@@ -29,7 +32,7 @@ class Program:
     name: str
     command: tuple[str, ...]
     folder: Path
-    steps: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGTERM, 10.0),)
+    steps: Steps = ((signal.SIGTERM, 10.0),)
     environment: Mapping[str, str] = field(default_factory=dict)
     inherited: tuple[int, ...] = ()
 

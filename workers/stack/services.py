@@ -5,14 +5,14 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from config.settings import Settings
 from workers.stack.keys import flower_password
 from workers.stack.places import Places
-from workers.stack.process import Program
+from workers.stack.process import Program, Steps
 
-CELERY = (sys.executable, "-m", "celery", "-A", "workers")
 # A worker that is asked to stop finishes what it has claimed: longer than any send may take.
 WORKER_PATIENCE = 50.0
 # Browsers hold their streams open for ever; after this long they are cut, and resume elsewhere without a gap.
@@ -33,33 +33,14 @@ def api(settings: Settings, listener: socket.socket) -> Program:
     )
 
 
-def worker(settings: Settings) -> Program:
-    """The worker of every queue. It does without gossip and mingle, which only chat with other workers."""
-    return Program(
-        name="worker",
-        command=(
-            *CELERY,
-            "worker",
-            "--concurrency",
-            str(settings.worker_processes),
-            "--loglevel",
-            settings.log_level,
-            "--without-gossip",
-            "--without-mingle",
-            "--heartbeat-interval",
-            "20",
-            "--include",
-            "workers.stack.celery_signals",
-        ),
-        folder=Path.cwd(),
-        steps=((signal.SIGTERM, WORKER_PATIENCE), (signal.SIGQUIT, 5.0)),
-    )
+def worker() -> Program:
+    """The worker of every queue."""
+    return _celery("worker", ((signal.SIGTERM, WORKER_PATIENCE), (signal.SIGQUIT, 5.0)))
 
 
-def beat(settings: Settings, places: Places) -> Program:
-    """The clock that rings the sweep. What it remembers may be lost."""
-    options = ("--schedule", str(places.run / "beat"), "--pidfile", "", "--loglevel", settings.log_level)
-    return Program(name="beat", command=(*CELERY, "beat", *options), folder=Path.cwd())
+def beat() -> Program:
+    """The clock that rings the sweep."""
+    return _celery("beat", ((signal.SIGTERM, 5.0),))
 
 
 def bus() -> Program:
@@ -68,11 +49,11 @@ def bus() -> Program:
 
 
 def flower(places: Places, port: int) -> Program:
-    """The operators' view of tasks, on the loopback only; its password is not in the command line, for all to read."""
-    return Program(
-        name="flower",
-        command=(*CELERY, "flower", "--address=127.0.0.1", f"--port={port}", "--max-tasks=2000"),
-        folder=Path.cwd(),
-        environment={"FLOWER_BASIC_AUTH": f"bellwire:{flower_password(places)}"},
-        steps=((signal.SIGTERM, 3.0),),
-    )
+    """Flower; its password is not in the command line, for all to read."""
+    variables = {"FLOWER_PORT": str(port), "FLOWER_BASIC_AUTH": f"bellwire:{flower_password(places)}"}
+    return _celery("flower", ((signal.SIGTERM, 3.0),), variables)
+
+
+def _celery(name: str, steps: Steps, environment: Mapping[str, str] = {}) -> Program:
+    command = (sys.executable, "-m", "workers.stack.celery_main", name)
+    return Program(name=name, command=command, folder=Path.cwd(), steps=steps, environment=environment)

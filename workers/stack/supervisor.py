@@ -84,7 +84,7 @@ class Stack:
     def start_services(self, listener: socket) -> None:
         """Start Bellwire's own processes and return when all of them answer."""
         self.keeper.start(services.api(self.settings, listener))
-        self.keeper.start(services.worker(self.settings))
+        self.keeper.start(services.worker())
         self._await("worker", lambda: self.keeper.kept["worker"].ready, SERVICE_PATIENCE)
         self._await("api", lambda: health(listener)[0] == 200, SERVICE_PATIENCE)
         self._start_companions()
@@ -92,7 +92,7 @@ class Stack:
     def _start_companions(self) -> None:
         """Start what works without being waited for, and Flower, which asks the workers who they are when it starts."""
         port = free_port(self.settings.flower_port)
-        self.keeper.start(services.beat(self.settings, self.places))
+        self.keeper.start(services.beat())
         self.keeper.start(services.bus())
         self.keeper.start(services.flower(self.places, port))
         self._await("flower", lambda: is_listening(port), SERVICE_PATIENCE)
