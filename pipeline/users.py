@@ -65,7 +65,8 @@ WITH told AS (
 ),
 letters AS (DELETE FROM dead_letters l USING told WHERE l.delivery_id = told.id),
 seen AS (DELETE FROM previews p USING told WHERE p.delivery_id = told.id)
-UPDATE deliveries d SET address = '', name = NULL FROM told WHERE d.id = told.id AND d.channel <> 'in_app'
+UPDATE deliveries d SET address = CASE WHEN d.channel = 'in_app' THEN d.address ELSE '' END, name = NULL
+FROM told WHERE d.id = told.id
 """),
     text("""
 UPDATE notifications SET title = '', content = '', link_url = NULL, link_text = NULL, ack_note = NULL,
