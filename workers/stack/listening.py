@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 
 from workers.stack.errors import StackError
@@ -19,9 +20,12 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
+    except socket.gaierror:
+        raise StackError(f"BELLWIRE_HOST: {host} is no address of this machine.") from None
     except OSError as error:
+        reason = os.strerror(error.errno or 0)
         raise StackError(
-            f"The API cannot listen on {host}:{port} ({error.strerror}); choose another with --port or BELLWIRE_PORT."
+            f"The API cannot listen on {host}:{port} ({reason}); choose another with --port or BELLWIRE_PORT."
         ) from None
 
 
