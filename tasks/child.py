@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
 from typing import Any
 
 import structlog
-from celery.signals import worker_process_init, worker_process_shutdown
-from channels.registry import PROVIDERS
+from celery.signals import worker_init, worker_process_init, worker_process_shutdown
 
+from channels.registry import PROVIDERS
 from config.settings import settings
 from models.engine import dispose_inherited
 from pipeline.directory import Directory
+from pipeline.faces import SHIPPED
 from tasks.bells import ringer
 from tasks.sending import DATABASE_AWAY, Sender
 
@@ -62,6 +64,13 @@ def child() -> Child:
     return _child
 
 
+def prepare(**_: Any) -> None:
+    """Before the forks: compile the templates once for all, and keep what is shared from being copied page by page."""
+    SHIPPED.warm()
+    gc.collect()
+    gc.freeze()
+
+
 def start(**_: Any) -> None:
     """A fork: nothing of the parent's connections may be used here."""
     dispose_inherited()
@@ -74,5 +83,6 @@ def stop(**_: Any) -> None:
         _child.stop()
 
 
+worker_init.connect(prepare)
 worker_process_init.connect(start)
 worker_process_shutdown.connect(stop)
