@@ -16,7 +16,7 @@ RETURNING name
 
 # A channel's due work, counted no further than a few batches: more bells than that would ring at closed doors.
 DUE = text("""
-SELECT c.channel, due.count FROM unnest(cast(:channels AS text[])) AS c(channel), LATERAL (
+SELECT c.channel, due.count AS waiting FROM unnest(cast(:channels AS text[])) AS c(channel), LATERAL (
     SELECT count(*) FROM (
         SELECT FROM unnest(ARRAY[3, 2, 1, 0]) AS p(priority), LATERAL (
             SELECT FROM deliveries d
@@ -77,7 +77,7 @@ def look(connection: Connection, channels: Iterable[str], age: float) -> Work:
     due = connection.execute(DUE, {"channels": sorted(channels), "most": MOST_DUE}).all()
     forgotten = connection.execute(FORGOTTEN, {"age": age, "most": MOST_FORGOTTEN}).scalars().all()
     unannounced = bool(connection.execute(UNANNOUNCED).scalar_one())
-    return Work({row.channel: row.count for row in due}, list(forgotten), unannounced)
+    return Work({row.channel: row.waiting for row in due}, list(forgotten), unannounced)
 
 
 def forget_seen(connection: Connection) -> None:
