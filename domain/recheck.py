@@ -9,14 +9,17 @@ from domain.vocabulary import Reason
 
 
 def no_longer_wanted(
-    *, now: datetime, expires_at: datetime | None, acknowledged: bool, wanted: bool
+    *, now: datetime, expires_at: datetime | None, resolved: bool, acknowledged: bool, wanted: bool
 ) -> tuple[DeliveryStatus, Reason] | None:
     """Where a delivery goes instead of out; None when it is to be sent.
 
-    `acknowledged`: somebody took the issue. `wanted`: the user's preference now (always true if transactional).
+    `resolved`: the issue is over. `acknowledged`: somebody took it. `wanted`: the user's preference now (always true
+    if transactional).
     """
     if expires_at is not None and expires_at <= now:
         return DeliveryStatus.EXPIRED, Reason.EXPIRED
+    if resolved:
+        return DeliveryStatus.CANCELLED, Reason.RESOLVED
     if acknowledged:
         return DeliveryStatus.CANCELLED, Reason.ACKNOWLEDGED
     if not wanted:

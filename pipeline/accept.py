@@ -131,10 +131,14 @@ def _count(connection: Connection, accepted: Sequence[Accepted]) -> None:
 
 
 def _end_silence(connection: Connection, accepted: Sequence[Accepted]) -> None:
-    closing = [one for one in accepted if one.is_new and one.event.condition is Condition.RESOLVED]
-    if not closing:
-        return
-    document = json.dumps([{"tenant": one.event.tenant, "fingerprint": one.event.fingerprint.hex()} for one in closing])
-    connection.execute(END_SILENCE, {"events": document})
-    for one in closing:
-        one.silenced = frozenset()
+    """Whoever was silent hears that it is resolved, and all that follows, in this batch as in later ones."""
+    ended: set[tuple[str, bytes]] = set()
+    for one in accepted:
+        issue = (one.event.tenant, one.event.fingerprint)
+        if one.is_new and one.event.condition is Condition.RESOLVED:
+            ended.add(issue)
+        if issue in ended:
+            one.silenced = frozenset()
+    if ended:
+        document = [{"tenant": tenant, "fingerprint": fingerprint.hex()} for tenant, fingerprint in ended]
+        connection.execute(END_SILENCE, {"events": json.dumps(document)})

@@ -29,6 +29,7 @@ from pipeline.envelope import unlisted
 from pipeline.people import preference_entries
 from pipeline.render import render
 from pipeline.sealing import opened
+from pipeline.wording import mask
 
 # The four priorities one after the other: each is one range of the index, so what is due in an hour costs nothing.
 _PICK = """
@@ -48,7 +49,8 @@ def _picks() -> str:
     return ",".join(parts)
 
 
-# Nothing indexed changes in a claim, so it is a heap-only update.
+# Nothing indexed changes in a claim, so it is a heap-only update. Whether its issue is resolved is asked of a delivery
+# that could not be withdrawn when it was, because a worker was sending it; a new one has not lived through that.
 CLAIM = text(f"""
 WITH {_picks()},
 picked AS (
@@ -72,6 +74,9 @@ SELECT c.id::text, c.tenant, c.event_id::text, c.notification_id::text, c.webhoo
        EXISTS (SELECT FROM acknowledgements a WHERE a.tenant = c.tenant AND a.fingerprint = e.fingerprint
                AND a.user_id IN ('', coalesce(n.user_id, '')) AND a.until > now() AND e.condition = 'firing')
        AS acknowledged,
+       CASE WHEN c.failures > 0 OR c.was_lost OR c.created_at < now() - interval '5 seconds' THEN
+           EXISTS (SELECT FROM issues i WHERE i.tenant = c.tenant AND i.fingerprint = e.fingerprint
+                   AND i.status = 'resolved' AND e.condition = 'firing') ELSE false END AS resolved,
        m.moved_to
 FROM claimed c
 JOIN events e ON e.id = c.event_id
@@ -210,7 +215,7 @@ def look_again(row: Row[Any], channel: str, now: datetime) -> Verdict | None:
     """What a claimed delivery comes to if it is no longer wanted; None when it is to be sent."""
     if row.url is None and row.webhook_id is not None:
         return withdrawn(row.failures, DeliveryStatus.CANCELLED, Reason.NO_WEBHOOKS_CONFIGURED)
-    if row.expires_at is None and not row.acknowledged and row.preferences is None:
+    if row.expires_at is None and not row.acknowledged and not row.resolved and row.preferences is None:
         return None
     listed = shipped().event_types.get(row.type) or unlisted(row.type)
     wanted = listed.transactional or wants(
@@ -220,7 +225,9 @@ def look_again(row: Row[Any], channel: str, now: datetime) -> Verdict | None:
         customer_id=row.customer_id,
         channel=channel,
     )
-    going = no_longer_wanted(now=now, expires_at=row.expires_at, acknowledged=row.acknowledged, wanted=wanted)
+    going = no_longer_wanted(
+        now=now, expires_at=row.expires_at, resolved=row.resolved, acknowledged=row.acknowledged, wanted=wanted
+    )
     return None if going is None else withdrawn(row.failures, *going)
 
 
@@ -267,10 +274,17 @@ def webhook_body(row: Row[Any]) -> bytes:
     """
     at = row.occurred_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     user = "null" if row.user_id is None else json.dumps(row.user_id, ensure_ascii=False)
+    listed = shipped().event_types.get(row.type)
+    data = row.data_json if listed is None or not listed.secret else _masked(row.data_json, listed.secret)
     return (
         f'{{"id":"{row.notification_id or row.event_id}","type":"{row.type}","userId":{user},'
-        f'"data":{row.data_json},"timestamp":"{at}"}}'
+        f'"data":{data},"timestamp":"{at}"}}'
     ).encode()
+
+
+def _masked(data_json: str, secret: tuple[str, ...]) -> str:
+    """Secrets go out by email only."""
+    return json.dumps(mask(json.loads(data_json), secret), ensure_ascii=False)
 
 
 def address(row: Row[Any], now: datetime) -> Address:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Connection, text
 
 from config.catalogue import parse_route, shipped
 from domain.catalogue import EventType, Route
+from domain.errors import InvalidInputError
 from domain.event import Event, WebhookEndpoint
 from domain.fingerprint import canonical
 from domain.routing import Routing, resolve
 from domain.vocabulary import Severity
 from pipeline.envelope import unlisted
 
+log = structlog.get_logger(__name__)
+
 VERSIONS = text("SELECT id, version FROM tenants WHERE id = ANY(:tenants)")
 OWN_ROUTES = text("SELECT name, body FROM routes WHERE tenant = :tenant")
 OWN_WEBHOOKS = text("SELECT id::text, name, url, events FROM webhooks WHERE tenant = :tenant AND user_id IS NULL")
-EXPLAIN = text(
-    "INSERT INTO routings (id, tenant, routes) VALUES (:id, :tenant, cast(:routes AS jsonb)) ON CONFLICT DO NOTHING"
-)
+# Sorted, so that two batches with the same explanations never wait for each other in a circle.
+EXPLAIN = text("""
+INSERT INTO routings (id, tenant, routes)
+SELECT id, tenant, routes FROM jsonb_to_recordset(cast(:routings AS jsonb)) AS r(id uuid, tenant text, routes jsonb)
+ORDER BY id ON CONFLICT DO NOTHING RETURNING id
+""")
 
 # Routings are remembered by type, severity and branch; a tenant that makes up branches must not fill the memory.
 MOST_REMEMBERED = 10_000
@@ -30,7 +38,7 @@ MOST_REMEMBERED = 10_000
 
 @dataclass(slots=True)
 class Tenant:
-    """A tenant's routes and webhooks as of `version`."""
+    """A tenant's routes and webhooks as of `version`. `explained`: explanations that are known to be committed."""
 
     id: str
     version: int
@@ -38,6 +46,7 @@ class Tenant:
     webhooks: tuple[WebhookEndpoint, ...]
     event_types: Mapping[str, EventType]
     routings: dict[tuple[str, Severity, str | None], tuple[Routing, UUID]] = field(default_factory=dict)
+    explained: set[UUID] = field(default_factory=set)
 
     def event_type(self, name: str) -> EventType:
         """The catalogue's entry, or the defaults for a type that nobody listed."""
@@ -60,33 +69,69 @@ class Directory:
         return {tenant: self._tenants[tenant] for tenant, _ in found}
 
 
-def route_events(connection: Connection, tenant: Tenant, event: Event) -> tuple[Routing, UUID]:
-    """How the tenant's routes treat this kind of event, and the id under which the explanation is stored."""
+def route_events(
+    connection: Connection, tenants: Mapping[str, Tenant], events: Sequence[Event]
+) -> list[tuple[Routing, UUID]]:
+    """How the tenants' routes treat each event, and the id under which the explanation is stored."""
+    decided = [_routing(tenants[event.tenant], event) for event in events]
+    unsure = {
+        routing_id: (tenant, routing)
+        for event, (routing, routing_id) in zip(events, decided, strict=True)
+        if routing_id not in (tenant := tenants[event.tenant]).explained
+    }
+    if unsure:
+        _explain(connection, unsure)
+    return decided
+
+
+def _routing(tenant: Tenant, event: Event) -> tuple[Routing, UUID]:
     key = (event.type, event.severity, event.branch)
     known = tenant.routings.get(key)
     if known is None:
         if len(tenant.routings) >= MOST_REMEMBERED:
             tenant.routings.clear()
+            tenant.explained.clear()
         routing = resolve(tenant.routes, *key)
-        known = tenant.routings[key] = routing, _store_explanation(connection, tenant.id, routing)
+        identity = sha256(f"{tenant.id}\n{_explanation(routing)}".encode()).digest()
+        known = tenant.routings[key] = routing, UUID(bytes=identity[:16])
     return known
 
 
-def _store_explanation(connection: Connection, tenant: str, routing: Routing) -> UUID:
-    routes = canonical(
+def _explanation(routing: Routing) -> str:
+    return canonical(
         [{"name": name, "matched": matched, "reason": reason} for name, matched, reason in routing.explanation]
     )
-    identity = UUID(bytes=sha256(f"{tenant}\n{routes}".encode()).digest()[:16])
-    connection.execute(EXPLAIN, {"id": identity, "tenant": tenant, "routes": routes})
-    return identity
+
+
+def _explain(connection: Connection, unsure: Mapping[UUID, tuple[Tenant, Routing]]) -> None:
+    """Store explanations. One that was there already was committed, so it needs no storing again.
+
+    One that was stored just now may yet be rolled back with its transaction: it is stored once more next time.
+    """
+    document = json.dumps(
+        [
+            {"id": str(id_), "tenant": tenant.id, "routes": json.loads(_explanation(routing))}
+            for id_, (tenant, routing) in unsure.items()
+        ]
+    )
+    stored = set(connection.execute(EXPLAIN, {"routings": document}).scalars())
+    for id_ in unsure.keys() - stored:
+        unsure[id_][0].explained.add(id_)
 
 
 def _read(connection: Connection, tenant: str, version: int) -> Tenant:
     catalogue = shipped()
-    own = {name: parse_route(name, body, own=True) for name, body in connection.execute(OWN_ROUTES, {"tenant": tenant})}
-    routes = tuple(route for route in catalogue.routes if route.name not in own) + tuple(own.values())
+    own = connection.execute(OWN_ROUTES, {"tenant": tenant}).all()
+    replaced = {row.name for row in own}
+    routes = [route for route in catalogue.routes if route.name not in replaced]
+    for row in own:
+        try:
+            routes.append(parse_route(row.name, row.body, own=True))
+        except InvalidInputError as error:
+            # It was good when it was stored, and an update took away what it names. All else must go on.
+            log.warning("route_unusable", tenant=tenant, route=row.name, problem=str(error))
     webhooks = tuple(
         WebhookEndpoint(id=row.id, name=row.name, url=row.url, events=tuple(row.events))
         for row in connection.execute(OWN_WEBHOOKS, {"tenant": tenant})
     )
-    return Tenant(tenant, version, routes, webhooks, catalogue.event_types)
+    return Tenant(tenant, version, tuple(routes), webhooks, catalogue.event_types)

@@ -140,7 +140,7 @@ def parse_many(body: Any, *, tenant: str | None, catalogue: Mapping[str, EventTy
     if isinstance(body, Mapping) and "events" in body and "type" not in body:
         unknown = sorted(set(body) - {"events"})
         if unknown:
-            raise InvalidInputError(unknown[0][:100], "is not a known field beside events")
+            raise InvalidInputError(_printable(unknown[0]), "is not a known field beside events")
         body = body["events"]
         if not isinstance(body, list):
             raise InvalidInputError("events", "must be a list of events")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from sqlalchemy import Connection, text
 from uuid_utils import uuid7
@@ -23,6 +24,7 @@ INSERT INTO rejections (id, source, error, payload) VALUES (:id, :source, :error
 """)
 
 MOST_KEPT_BYTES = 256 * 1024
+LONGEST_ID = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,16 @@ def unseen(connection: Connection, source: str, ids: Collection[str]) -> set[str
 
     A broker may deliver a message twice, after a worker died for example; its events must not happen twice.
     """
-    rows = connection.execute(SEE, {"source": source, "ids": json.dumps(sorted(set(ids)))})
-    return set(rows.scalars())
+    keys = {_key(id_): id_ for id_ in ids}
+    rows = connection.execute(SEE, {"source": source, "ids": json.dumps(sorted(keys))})
+    return {keys[key] for key in rows.scalars()}
+
+
+def _key(id_: str) -> str:
+    """The id as it can be stored: the publisher chose it, and a NUL or a megabyte must not stop its whole batch."""
+    if len(id_) <= LONGEST_ID and id_.isascii() and id_.isprintable():
+        return id_
+    return "sha256:" + sha256(id_.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def keep(connection: Connection, rejected: Sequence[Rejected]) -> None:

@@ -30,7 +30,8 @@ SELECT d.id::text, d.tenant, d.channel, d.failures, d.webhook_id::text, e.type, 
         WHERE p.tenant = d.tenant AND p.user_id = n.user_id) AS preferences,
        EXISTS (SELECT FROM acknowledgements a WHERE a.tenant = d.tenant AND a.fingerprint = e.fingerprint
                AND a.user_id IN ('', coalesce(n.user_id, '')) AND a.until > now() AND e.condition = 'firing')
-       AS acknowledged
+       AS acknowledged,
+       false AS resolved -- a person wants it sent all the same
 FROM dead_letters l
 JOIN deliveries d ON d.id = l.delivery_id
 JOIN events e ON e.id = d.event_id

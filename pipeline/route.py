@@ -26,7 +26,7 @@ from pipeline.counts import COUNT, Counts, counts_document
 from pipeline.directory import Tenant, route_events
 from pipeline.inbox import Words, notification_frame, words
 from pipeline.people import find_people
-from pipeline.withdraw import withdraw_issue
+from pipeline.withdraw import withdraw_issues
 
 STORE = text(f"""
 WITH told AS (
@@ -89,7 +89,7 @@ def route(
         What came of each, by event id.
     """
     new = [one for one in accepted if one.is_new]
-    routings = [route_events(connection, tenants[one.event.tenant], one.event) for one in new]
+    routings = route_events(connection, tenants, [one.event for one in new])
     people = find_people(connection, _wanted(new, routings))
     told = {}
     for one, (routing, routing_id) in zip(new, routings, strict=True):
@@ -152,12 +152,13 @@ def _told(event: Event, group: str, template: str, routing: Routing, routing_id:
         routing_id,
         [{"recipient": s.recipient, "channel": s.channel, "reason": s.reason} for s in decided.skipped],
     )
-    said: dict[str | None, Words] = {}
+    said: dict[tuple[str | None, str | None, bool], Words] = {}
     for notification in decided.notifications:
-        locale = notification.person.locale
-        if locale not in said:
-            said[locale] = words(event, template, notification.person)
-        _add_notification(result, event, group, template, routing, notification, said[locale])
+        person = notification.person
+        alike = (person.locale, person.name, person.user_id is None)  # what the words may depend on
+        if alike not in said:
+            said[alike] = words(event, template, person)
+        _add_notification(result, event, group, template, routing, notification, said[alike])
     for delivery in decided.deliveries:
         result.deliveries.append(_delivery(event, None, delivery, template, routing))
     return result
@@ -236,6 +237,10 @@ def _counts(told: Iterable[Told]) -> Counts:
 
 
 def _withdraw_resolved(connection: Connection, accepted: Sequence[Accepted]) -> None:
-    for one in accepted:
-        if one.is_new and one.previous and one.event.condition is Condition.RESOLVED:
-            withdraw_issue(connection, one.event.tenant, [one.previous], Reason.RESOLVED)
+    over = [
+        (one.event.tenant, one.previous)
+        for one in accepted
+        if one.is_new and one.previous and one.event.condition is Condition.RESOLVED
+    ]
+    if over:
+        withdraw_issues(connection, over, Reason.RESOLVED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -12,38 +13,30 @@ from domain.vocabulary import Reason
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 BEFORE, AFTER = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
+EXPIRED = (DeliveryStatus.EXPIRED, Reason.EXPIRED)
+RESOLVED = (DeliveryStatus.CANCELLED, Reason.RESOLVED)
+ACKNOWLEDGED = (DeliveryStatus.CANCELLED, Reason.ACKNOWLEDGED)
+UNWANTED = (DeliveryStatus.SUPPRESSED, Reason.PREFERENCE)
 
 
+@pytest.mark.mission("A-2", "B-15")
 @pytest.mark.parametrize(
-    ("expires_at", "acknowledged", "wanted", "ends"),
+    ("changed", "ends"),
     [
-        pytest.param(None, False, True, None, id="nothing-changed"),
-        pytest.param(AFTER, False, True, None, id="still-valid"),
-        pytest.param(NOW, False, True, (DeliveryStatus.EXPIRED, Reason.EXPIRED), id="expires-this-moment"),
-        pytest.param(BEFORE, False, True, (DeliveryStatus.EXPIRED, Reason.EXPIRED), id="expired"),
-        pytest.param(
-            None,
-            True,
-            True,
-            (DeliveryStatus.CANCELLED, Reason.ACKNOWLEDGED),
-            id="somebody-took-it",
-            marks=pytest.mark.mission("B-15"),
-        ),
-        pytest.param(
-            None,
-            False,
-            False,
-            (DeliveryStatus.SUPPRESSED, Reason.PREFERENCE),
-            id="opted-out-meanwhile",
-            marks=pytest.mark.mission("A-2"),
-        ),
-        pytest.param(BEFORE, True, False, (DeliveryStatus.EXPIRED, Reason.EXPIRED), id="expiry-first"),
-        pytest.param(
-            None, True, False, (DeliveryStatus.CANCELLED, Reason.ACKNOWLEDGED), id="acknowledgement-before-preference"
-        ),
+        pytest.param({}, None, id="nothing-changed"),
+        pytest.param({"expires_at": AFTER}, None, id="still-valid"),
+        pytest.param({"expires_at": NOW}, EXPIRED, id="expires-this-moment"),
+        pytest.param({"expires_at": BEFORE}, EXPIRED, id="expired"),
+        pytest.param({"resolved": True}, RESOLVED, id="the-issue-is-over"),
+        pytest.param({"acknowledged": True}, ACKNOWLEDGED, id="somebody-took-it"),
+        pytest.param({"wanted": False}, UNWANTED, id="opted-out-meanwhile"),
+        pytest.param({"expires_at": BEFORE, "resolved": True}, EXPIRED, id="expiry-before-resolved"),
+        pytest.param({"resolved": True, "acknowledged": True}, RESOLVED, id="resolved-before-acknowledgement"),
+        pytest.param({"acknowledged": True, "wanted": False}, ACKNOWLEDGED, id="acknowledgement-before-preference"),
     ],
 )
 def test_what_changed_since_routing_decides(
-    expires_at: datetime | None, acknowledged: bool, wanted: bool, ends: tuple[DeliveryStatus, Reason] | None
+    changed: dict[str, Any], ends: tuple[DeliveryStatus, Reason] | None
 ) -> None:
-    assert no_longer_wanted(now=NOW, expires_at=expires_at, acknowledged=acknowledged, wanted=wanted) == ends
+    before = {"expires_at": None, "resolved": False, "acknowledged": False, "wanted": True}
+    assert no_longer_wanted(now=NOW, **(before | changed)) == ends
