@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import psycopg
 
@@ -26,10 +29,11 @@ FROM deliveries d WHERE d.created_at >= %(since)s
 
 
 class Bellwire(Candidate):
-    """Workers only; whoever publishes over HTTP has the API started too."""
+    """Workers and API in a database of their own."""
 
     name = "bellwire"
     keyspace = 4
+    with_api = True
 
     def settings(self) -> dict[str, str]:
         """A migrated database of its own, with a tenant and a webhook."""
@@ -45,9 +49,19 @@ class Bellwire(Candidate):
         }
 
     def processes(self) -> list[Child]:
-        """The worker of every queue, ready."""
-        self.finish_child(self._child("setup", "-m", "bench.prepare", self.bench.receiver.url))
-        return [self._celery_worker(*services.worker(Settings.model_construct()).command[1:])]
+        """The worker of every queue and, if events are to come over HTTP, the API; both ready."""
+        setup = self._child("setup", "-m", "bench.prepare", self.bench.receiver.url, pipes=True)
+        self.environment["BENCH_API_KEY"] = setup.hear(seconds=60)["key"]
+        worker = self._celery_worker(*services.worker().command[1:])
+        return [worker, self._api()] if self.with_api else [worker]
+
+    def _api(self) -> Child:
+        with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+            self.environment["BENCH_API_URL"] = url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            command = services.api(Settings.model_construct(), listener).command[1:]
+            child = self._child("api", *command, inherited=(listener.fileno(),))
+            child.wait_ready(lambda: _healthy(url), seconds=60)
+        return child
 
     def prepare(self, load: Load) -> None:
         """Tell the receiver, and note the database's time."""
@@ -86,11 +100,20 @@ class Bellwire(Candidate):
         return psycopg.connect(self.bench.servers.database_url(self.name), autocommit=True)
 
 
+def _healthy(url: str) -> bool:
+    try:
+        with urlopen(f"{url}/health/live", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
+
+
 class EmptyBellwire(Bellwire):
     """The same with a database that is emptied before every run."""
 
     name = "bellwire_empty"
     keyspace = 6
+    with_api = False
 
     def prepare(self, load: Load) -> None:
         """Begin with nothing stored."""
@@ -103,6 +126,7 @@ class FullBellwire(Bellwire):
 
     name = "bellwire_million"
     keyspace = 8
+    with_api = False
 
     def ready(self) -> None:
         """Fill the database."""

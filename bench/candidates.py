@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -163,19 +163,18 @@ class Candidate(ABC):
     def prepare(self, load: Load) -> None:  # noqa: B027 - most have nothing to do here
         """Make ready for `load`, outside the measured time."""
 
-    def _child(self, name: str, *arguments: str | Path, pipes: bool = False) -> Child:
+    def _child(self, name: str, *arguments: str | Path, pipes: bool = False, inherited: Sequence[int] = ()) -> Child:
         log = self.bench.servers.logs / f"{self.name}-{name}.log"
-        return self.bench.start(Child(name, python(*arguments), log=log, environment=self.environment, pipes=pipes))
-
-    def finish_child(self, child: Child) -> None:
-        """Wait for a child that ends by itself.
-
-        Raises:
-            BenchmarkError: it failed; the text ends with its last words.
-        """
-        wait_until(lambda: not child.alive(), seconds=60, what=f"{child.name} to end")
-        if child.code:
-            raise BenchmarkError(f"{child.name} failed: {child.last_words()}")
+        return self.bench.start(
+            Child(
+                name,
+                python(*arguments),
+                log=log,
+                environment=self.environment,
+                pipes=pipes,
+                inherited=inherited,
+            )
+        )
 
     def _celery_worker(self, *arguments: str) -> Child:
         """A Celery worker, ready."""

@@ -1,29 +1,19 @@
-"""Makes a database ready for the benchmark: the newest schema, a tenant, a webhook to the receiver.
+"""Makes a database ready for the benchmark: the newest schema, a tenant, a webhook to the receiver, a key.
 
-Run as ``python -m bench.prepare URL`` in the environment of the product's processes.
+Run as ``python -m bench.prepare URL`` in the environment of the product's processes; it prints the key as JSON.
 """
 
 from __future__ import annotations
 
+import json
 import sys
-from typing import Final
-from uuid import uuid4
-
-from sqlalchemy import text
 
 from bench.publisher import TENANT
 from config.settings import settings
 from models.engine import transaction
 from models.migrate import upgrade
-from pipeline.sealing import sealed
-
-SECRET: Final = b"bench: 32 bytes that sign a hook"
-
-TENANTS = text("INSERT INTO tenants (id) VALUES (:tenant) ON CONFLICT DO NOTHING")
-WEBHOOKS = text(
-    "INSERT INTO webhooks (id, tenant, name, url, events, headers, secret) "
-    "VALUES (:id, :tenant, 'receiver', :url, ARRAY['*'], '{}', :secret)"
-)
+from pipeline.setup import create_key, ensure_tenant, note_change
+from pipeline.webhooks import put_webhook
 
 
 def main(url: str) -> None:
@@ -32,8 +22,12 @@ def main(url: str) -> None:
     assert database is not None
     upgrade(database.get_secret_value())
     with transaction() as connection:
-        connection.execute(TENANTS, {"tenant": TENANT})
-        connection.execute(WEBHOOKS, {"id": uuid4(), "tenant": TENANT, "url": url, "secret": sealed(SECRET)})
+        ensure_tenant(connection, TENANT)
+        body = {"url": url, "events": ["*"]}
+        put_webhook(connection, tenant=TENANT, user_id=None, name="receiver", body=body, actor="bench")
+        note_change(connection, TENANT)
+        key = create_key(connection, tenant=TENANT, role="publisher", actor="bench")
+    print(json.dumps({"key": key.key}))
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ class Child:
         log: Path,
         environment: Mapping[str, str] | None = None,
         pipes: bool = False,
+        inherited: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.log = log
@@ -67,6 +68,7 @@ class Child:
                 stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if pipes else output,
                 stderr=output,
+                pass_fds=inherited,
                 start_new_session=True,
                 preexec_fn=_die_with_the_parent,
             )
