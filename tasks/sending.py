@@ -281,6 +281,8 @@ class Line:
                 log.warning("database_away", channel=self.channel, problem=type(error.orig).__name__)
                 await asyncio.sleep(0.2)
                 continue
+            if len(settled) < len(results):  # we were too slow, and another worker has them
+                log.warning("lease_lost", channel=self.channel, deliveries=len(results) - len(settled))
             if "dead_letter" in settled.values():
                 ringer().ring("bellwire.announce")
             break
