@@ -227,7 +227,8 @@ def _is_union_tag(part: str) -> bool:
 
 
 def _printable(field: str) -> str:
-    return field.encode("ascii", "backslashreplace").decode()[:200]
+    """A sender's own name for a field, fit for an answer, a log line and a column of text."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in field[:200])
 
 
 def _problem(problem: Any) -> str:
