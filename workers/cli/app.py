@@ -12,15 +12,26 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from config.settings import SettingsError
+from domain.errors import InvalidInputError
 from workers.stack.errors import StackError
 
 # Each module adds its command or group to `app` when it is imported. Only the one that is called is imported, so that
 # `up`, which lives as long as the product, stays small.
 COMMANDS = {
     "up": "workers.cli.up",
+    "send": "workers.cli.send",
+    "status": "workers.cli.status",
+    "deliveries": "workers.cli.deliveries",
+    "dead-letters": "workers.cli.deliveries",
+    "replay": "workers.cli.replay",
+    "ack": "workers.cli.ack",
+    "explain": "workers.cli.explain",
+    "keys": "workers.cli.keys",
+    "token": "workers.cli.token",
+    "check": "workers.cli.check",
     "migrate": "workers.cli.migrate",
 }
-EXPECTED = (StackError, SettingsError)
+EXPECTED = (StackError, SettingsError, InvalidInputError)
 
 app = typer.Typer(
     name="bellwire",
@@ -73,7 +84,7 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
 def load(arguments: Sequence[str]) -> None:
     """Import the module of the command that is called; all of them when none is, for the list."""
     named = next((argument for argument in arguments if not argument.startswith("-")), None)
-    for module in [COMMANDS[named]] if named in COMMANDS else sorted(set(COMMANDS.values())):
+    for module in [COMMANDS[named]] if named in COMMANDS else dict.fromkeys(COMMANDS.values()):
         importlib.import_module(module)
 
 

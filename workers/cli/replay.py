@@ -1,0 +1,86 @@
+"""`bellwire replay`: send dead letters again."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.reasons import reason_in_words
+from pipeline.replay import due_by_channel
+from pipeline.replay import replay as replay_dead_letters
+from workers.cli.app import app
+from workers.cli.deliveries import ChannelOption, EventOption, ReasonOption, RecipientOption, SinceOption
+from workers.cli.output import JsonOption, TenantOption, counted, print_json, say, show_table
+from workers.cli.stack import ACTOR, database
+
+
+@app.command()
+def replay(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID...", help="Deliveries, as `dead-letters` lists them.")
+    ] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    tenant: TenantOption = None,
+    channel: ChannelOption = None,
+    event: EventOption = None,
+    recipient: RecipientOption = None,
+    reason: ReasonOption = None,
+    since: SinceOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Send dead letters again: those named, those that the options leave, or --all.
+
+    What nobody wants any more, because it expired, was acknowledged or is unwanted, is left out with the reason.
+    """
+    wanted = {"channel": channel, "event": event, "recipient": recipient, "reason": reason, "since": since}
+    filters = {name: value for name, value in wanted.items() if value is not None}
+    if sum((bool(ids), bool(filters), everything)) != 1:
+        raise typer.BadParameter("Name the dead letters by ID, by options such as --channel, or all of them by --all.")
+    result = _by_ids(ids, tenant) if ids else _by_filters(filters, tenant)
+    if json:
+        print_json(result)
+    else:
+        _say(result)
+    if ids and not result["replayed"]:
+        raise typer.Exit(1)
+
+
+def _by_ids(ids: list[str], tenant: str | None) -> dict[str, Any]:
+    return _replay(tenant, ids=ids)
+
+
+def _by_filters(filters: dict[str, str], tenant: str | None) -> dict[str, Any]:
+    """In transactions of a thousand, until there are none left; what dies again meanwhile is not taken twice."""
+    result: dict[str, Any] = {"replayed": [], "left_out": []}
+    more, seen = True, set[str]()
+    while more:
+        part = _replay(tenant, filters=filters)
+        more = part["more"] and not seen.intersection(part["replayed"])
+        seen.update(part["replayed"])
+        result["replayed"] += part["replayed"]
+        result["left_out"] += part["left_out"]
+    return result
+
+
+def _replay(tenant: str | None, **what: Any) -> dict[str, Any]:
+    from tasks.bells import ring_deliveries, ringer
+
+    with database() as connection:
+        result = replay_dead_letters(connection, tenant=tenant, actor=ACTOR, **what)
+        due = due_by_channel(connection, result["replayed"])
+    for channel, ids in due.items():
+        ring_deliveries(channel, ids)
+    ringer().flush()
+    return result
+
+
+def _say(result: dict[str, Any]) -> None:
+    replayed, left_out = result["replayed"], result["left_out"]
+    if not replayed and not left_out:
+        say("No dead letter fits.", "dim")
+    if replayed:
+        say(f"{counted(len(replayed), 'dead letter')} will be sent again now.", "green")
+    rows = [{**one, "because": reason_in_words(one["reason"])} for one in left_out]
+    show_table(rows, ("id", "because"), title="Left out")

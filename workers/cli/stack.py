@@ -1,0 +1,54 @@
+"""How commands reach the installation: its settings, its database, and one sentence when it cannot be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from config.logging import configure
+from config.settings import Settings
+from models.engine import engine, transaction
+from workers.stack.environment import attach
+from workers.stack.errors import StackError
+
+ACTOR: Final = "cli"
+
+NOT_MIGRATED: Final = "42P01"  # undefined table
+
+
+def reach() -> Settings:
+    """Point this process to the installation and return its settings. Libraries keep quiet unless something is wrong.
+
+    Raises:
+        StackError: none runs here and none is configured.
+    """
+    configure("ERROR")
+    return attach()
+
+
+@contextmanager
+def database() -> Iterator[Connection]:
+    """A transaction on the installation's database.
+
+    Raises:
+        StackError: it cannot be reached, or has no tables yet.
+    """
+    reach()
+    try:
+        with transaction() as connection:
+            yield connection
+    except OperationalError as error:
+        where = engine().url.render_as_string(hide_password=True)
+        raise StackError(f"PostgreSQL at {where} cannot be reached: {_first_line(error)}") from error
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == NOT_MIGRATED:
+            raise StackError("The database has no tables yet; `bellwire migrate` makes them.") from error
+        raise StackError(f"PostgreSQL refused: {_first_line(error)}") from error
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().splitlines()[0].rstrip(".") + "."

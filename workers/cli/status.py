@@ -1,0 +1,106 @@
+"""`bellwire status`: what waits, since when, and what is broken."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from redis import RedisError
+from sqlalchemy import Connection, text
+
+from channels.breaker import Breakers
+from config.connections import redis_client
+from config.settings import settings
+from pipeline.overview import overview
+from workers.cli.app import app
+from workers.cli.output import JsonOption, TenantOption, counted, duration, print_json, say, show_table
+from workers.cli.stack import database
+
+WEBHOOKS = text("SELECT id::text, name FROM webhooks WHERE id::text = ANY(:ids)")
+
+
+@app.command()
+def status(*, tenant: TenantOption = None, json: JsonOption = False) -> None:
+    """Queue depths, deliveries by channel and status, breakers that are open, the oldest due."""
+    with database() as connection:
+        seen = overview(connection, tenant=tenant, since=datetime.now(UTC) - timedelta(days=1))
+        seen["breakers"] = _breakers(connection, tenant)
+    seen["queues"] = _queues()
+    if json:
+        print_json(seen)
+    else:
+        _show(seen)
+
+
+def _queues() -> list[dict[str, Any]] | None:
+    """Messages by queue; None when the broker does not answer."""
+    from tasks.depths import queue_depths
+
+    try:
+        return [{"queue": name, "messages": depth} for name, depth in queue_depths().items()]
+    except Exception:  # brokers' clients raise many kinds
+        return None
+
+
+def _breakers(connection: Connection, tenant: str | None) -> list[dict[str, Any]] | None:
+    """Breakers that are not closed; None when Redis does not answer."""
+    url = settings().redis_url
+    if url is None:
+        return None
+    try:
+        client = redis_client(url.get_secret_value(), "breakers")
+        client.ping()
+        states = Breakers(client).states()
+    except RedisError:
+        return None
+    keys = {key: key.split(":", 2) for key in states if tenant is None or key.startswith(f"{tenant}:")}
+    names = _webhook_names(connection, [parts[-1] for parts in keys.values()])
+    return [
+        {
+            "tenant": parts[0],
+            "provider": ":".join(names.get(part, part) for part in parts[1:]),
+            "state": states[key].state,
+            "failures": states[key].failures,
+            "tries_again_in": duration(states[key].wait),
+        }
+        for key, parts in sorted(keys.items())
+    ]
+
+
+def _webhook_names(connection: Connection, ids: list[str]) -> dict[str, str]:
+    return {row.id: row.name for row in connection.execute(WEBHOOKS, {"ids": ids})} if ids else {}
+
+
+def _show(seen: dict[str, Any]) -> None:
+    waiting, due = seen["events"], seen["oldest_due_seconds"]
+    if waiting["accepted"]:
+        oldest = duration(waiting["oldest_seconds"])
+        say(f"{counted(waiting['accepted'], 'event')} not yet routed, the oldest for {oldest}.", "yellow")
+    live = [{**row, "oldest_due": _oldest(due["by_channel"], row["channel"])} for row in seen["live"]]
+    show_table(
+        live,
+        ("channel", "status", "count", "oldest_due"),
+        title="Deliveries that wait",
+        nothing="No delivery waits.",
+    )
+    show_table(seen["finals"], ("channel", "status", "reason", "count"), title="Deliveries of the last day")
+    show_table(seen["dead_letters"], ("channel", "reason", "count"), title="Dead letters: `bellwire dead-letters`")
+    _show_queues(seen["queues"])
+    if seen["breakers"] is None:
+        say("Redis does not answer: each worker keeps breakers of its own.", "bold red")
+    else:
+        columns = ("tenant", "provider", "state", "failures", "tries_again_in")
+        show_table(seen["breakers"], columns, title="Breakers", nothing="Every breaker is closed.")
+
+
+def _oldest(by_channel: dict[str, float], channel: str) -> str | None:
+    seconds = by_channel.get(channel, 0.0)
+    return duration(seconds) if seconds > 0 else None
+
+
+def _show_queues(queues: list[dict[str, Any]] | None) -> None:
+    if queues is None:
+        say("The broker does not answer: workers look for what is due by themselves.", "bold red")
+        return
+    filled = [row for row in queues if row["messages"]]
+    show_table(filled, ("queue", "messages"), title="Queues", nothing="Every queue is empty.")
