@@ -7,6 +7,8 @@ from typing import Final
 
 import psycopg
 
+from bench.process import BenchmarkError
+
 # The ids that belong together, older than anything that follows, as a year of work would be.
 IDS: Final = """
 CREATE TEMP TABLE copies AS
@@ -32,13 +34,19 @@ WORK: Final = ("attempts", "deliveries", "notifications", "events", "issues", "s
 
 
 def fill(database_url: str, count: int) -> None:
-    """Store `count` finished deliveries, each with its event, issue and attempt. One finished delivery must exist."""
+    """Store `count` finished deliveries, each with its event, issue and attempt. One finished delivery must exist.
+
+    Raises:
+        BenchmarkError: fewer rows came to be.
+    """
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(IDS.format(count=count).encode())
         for name, query in SAMPLES.items():
             connection.execute(f"CREATE TEMP TABLE {name} AS {query}".encode())
         for table, different in DIFFERENT.items():
-            connection.execute(_copy(table, _columns(connection, table), different).encode())
+            made = connection.execute(_copy(table, _columns(connection, table), different).encode()).rowcount
+            if made != count:
+                raise BenchmarkError(f"{made} rows instead of {count} were made in {table}")
         connection.execute("VACUUM (ANALYZE, FREEZE)")
         connection.execute("CHECKPOINT")
 
