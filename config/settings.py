@@ -66,6 +66,12 @@ class Settings(BaseSettings):
         le=55,
         description="A worker's right to a delivery. Shorter: a crash is noticed sooner; must exceed every channel's deadline.",
     )
+    breaker_seconds: float = Field(
+        60.0,
+        gt=0,
+        le=3600,
+        description="How long a way out that failed five times in a row is left alone. Shorter: it is tried more often.",
+    )
     worker_processes: int = Field(
         2,
         ge=1,

@@ -309,7 +309,8 @@ class Sender:
         self._results: list[tuple[str, bool]] = []
         self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         url = settings.redis_url.get_secret_value() if settings.redis_url else None
-        self.breakers = Breakers(redis_client(url, "breakers") if url else None)
+        client = redis_client(url, "breakers") if url else None
+        self.breakers = Breakers(client, reset_timeout=settings.breaker_seconds)
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         self._thread.start()
         self._call(self._open()).result(30)
