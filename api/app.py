@@ -1,0 +1,67 @@
+"""The API: `uvicorn api.app:app`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+from fastapi.middleware.cors import CORSMiddleware
+
+from api import description, errors, events, health, metrics, notifications, operators, people, routes, webhooks
+from api.intake import Intake
+from api.probes import Servers
+from config.logging import configure
+from config.settings import settings
+from models.engine import engine
+from tasks.bells import ringer
+
+log = structlog.get_logger(__name__)
+
+# As many as have a connection of the pool (15), less those of the intake and of the metrics.
+THREADS: Final = 12
+LAST_COMMIT: Final = 5.0  # seconds for what was taken when the process is asked to end
+
+EXPOSED: Final = ("Idempotency-Replayed", "Retry-After")
+
+
+@asynccontextmanager
+async def _running(app: FastAPI) -> AsyncIterator[None]:
+    """What lives as long as the process. Nothing here needs the servers: they may come later."""
+    current_default_thread_limiter().total_tokens = THREADS
+    app.state.servers = Servers()
+    app.state.figures = metrics.Figures(app.state.servers)
+    app.state.intake = intake = Intake()
+    log.info("started")
+    yield
+    await run_in_threadpool(intake.stop, LAST_COMMIT)
+    await run_in_threadpool(ringer().flush, 2)
+    engine().dispose()
+    log.info("stopped")
+
+
+def _make() -> FastAPI:
+    configure(settings().log_level)
+    made = FastAPI(
+        title="Bellwire", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_running, openapi_tags=None
+    )
+    made.add_middleware(metrics.CountRequests)
+    made.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings().cors_origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED,
+    )
+    errors.install(made)
+    description.install(made)
+    for room in (events, notifications, people, routes, webhooks, operators, health, metrics):
+        made.include_router(room.router)
+    return made
+
+
+app = _make()

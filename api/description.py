@@ -1,0 +1,99 @@
+"""The API's description: OpenAPI with the schemas of bodies that FastAPI does not parse, and a page that shows it.
+
+The page is one file of ours: the usual one loads its scripts from the internet, which many installations have not.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI, Response
+from fastapi.openapi.utils import get_openapi
+
+from pipeline.envelope import EventIn
+
+router = APIRouter(include_in_schema=False)
+
+PAGE: Final = Path(__file__).with_name("docs.html")
+ABOUT: Final = "Events in, the right people told over the right channels, nothing lost, and anybody can see why."
+PROBLEM: Final = {
+    "type": "object",
+    "description": "RFC 9457. `code` is what programs decide by; `field` names what was wrong with the input.",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "examples": ["bellwire.invalid_input", "notifications_m.not_found"]},
+        "field": {"type": ["string", "null"], "examples": ["events[3].severity"]},
+    },
+}
+IDENTITIES: Final = {
+    "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "bw_..., or as a Bearer token."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key (bw_...) or a user's token (JWT)."},
+}
+
+
+def install(app: FastAPI) -> None:
+    """Let `app` describe itself at /openapi.json and /docs."""
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]
+    app.include_router(router)
+
+
+@router.get("/docs")
+async def page() -> Response:
+    """The description for people, with a form to try each call."""
+    body, policy = _page()
+    return Response(body, media_type="text/html", headers={"Content-Security-Policy": policy})
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(title="Bellwire", version=version("bellwire"), description=ABOUT, routes=app.routes)
+    event = EventIn.model_json_schema(ref_template="#/components/schemas/{model}")
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas |= event.pop("$defs", {}) | {"EventIn": event, "Problem": PROBLEM}
+    components["securitySchemes"] = IDENTITIES
+    document["security"] = [{name: []} for name in IDENTITIES]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            _describe_errors(operation)
+    return document
+
+
+def _describe_errors(operation: dict[str, Any]) -> None:
+    """Errors are problems, and never 422."""
+    operation["responses"].pop("422", None)
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    operation["responses"]["default"] = {"description": "A problem, as RFC 9457 has it.", "content": problem}
+    if "health" in operation.get("tags", ()):
+        operation["security"] = []
+
+
+@cache
+def _page() -> tuple[bytes, str]:
+    """The page, and a policy under which nothing but its own script and style runs."""
+    text = PAGE.read_text(encoding="utf-8")
+    hashes = {}
+    for tag in ("script", "style"):
+        inline = text.split(f"<{tag}>", 1)[1].split(f"</{tag}>", 1)[0]
+        hashes[tag] = b64encode(sha256(inline.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{hashes['script']}'; style-src 'sha256-{hashes['style']}'; "
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return text.encode(), policy

@@ -1,0 +1,148 @@
+"""Events: published, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from hashlib import sha256
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from api.access import Caller, Operator, publisher_of, revoked
+from api.answers import Json
+from api.body import LARGE, described, read_body
+from api.errors import Problem, not_found
+from api.intake import Intake
+from api.query import Optional, Page, uuid_in_path
+from config.catalogue import shipped
+from domain.event import Event
+from models.engine import transaction
+from pipeline.envelope import MOST_EVENTS, EventIn, loads, parse_many
+from pipeline.idempotency import Slot
+from pipeline.intake import Refusal, Submission
+from pipeline.ledger import explain_event, list_events, read_event
+from pipeline.publish import Answer
+
+router = APIRouter(tags=["events"])
+
+ENDPOINT: Final = "POST /v1/events"  # the name under which its idempotency keys are kept
+MOST_KEY: Final = 255  # characters
+
+ONE: Final = EventIn.model_config["json_schema_extra"]["example"]  # type: ignore[index]
+EVENT: Final = {"$ref": "#/components/schemas/EventIn"}
+MANY: Final = {
+    "type": "object",
+    "required": ["events"],
+    "properties": {"events": {"type": "array", "items": EVENT, "minItems": 1, "maxItems": MOST_EVENTS}},
+}
+EXAMPLES: Final = {
+    "one event": ONE,
+    "several": {"events": [{"type": "ssl_expiry", "data": {"host": "a.example.org"}}, {"type": "obligation_due"}]},
+}
+IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": MOST_KEY},
+    "description": "For 24 hours the same key with the same body gets the first answer, and with another body 409.",
+}
+
+
+@router.post(
+    "/v1/events",
+    status_code=202,
+    openapi_extra={**described({"oneOf": [EVENT, MANY]}, examples=EXAMPLES), "parameters": [IDEMPOTENCY_KEY]},
+)
+async def publish_events(request: Request) -> Response:
+    """Publish one event, or up to 1,000 of which all or none are taken. 202 means: stored in PostgreSQL."""
+    caller = await publisher_of(request)
+    key = _idempotency_key(request)
+    body = await read_body(request)
+    if len(body) > LARGE:
+        events, single = await run_in_threadpool(_events, body, caller.tenant)
+    else:
+        events, single = _events(body, caller.tenant)
+    intake: Intake = request.app.state.intake
+    taken = await intake.submit(_submission(caller, events, key, body), len(body))
+    if taken is Refusal.REVOKED:
+        raise revoked(request)
+    if taken is Refusal.OTHER_BODY:
+        raise Problem(
+            409, "bellwire.idempotency_key_reused", "The Idempotency-Key came with another body before.", field=None
+        )
+    assert not isinstance(taken, Refusal)
+    return Json(_answer(taken.answers, single), 202, None if taken.fresh else {"Idempotency-Replayed": "true"})
+
+
+class EventFilters(Page):
+    """Which events are listed; the newest come first."""
+
+    type: Optional = None
+    status: Optional = None
+    severity: Optional = None
+    since: Optional = None
+
+
+@router.get("/v1/events")
+def list_of_events(caller: Operator, query: Annotated[EventFilters, Query()]) -> Response:
+    """Events, the newest first."""
+    with transaction() as connection:
+        events, following = list_events(
+            connection, tenant=caller.tenant, filters=query.filters(), cursor=query.cursor, limit=query.limit
+        )
+    return Json({"events": events, "next_cursor": following})
+
+
+@router.get("/v1/events/{event_id}")
+def one_event(caller: Operator, event_id: str) -> Response:
+    """The ledger of an event: its routes, whom it told, and every delivery with its attempts."""
+    identity = uuid_in_path(event_id, "an event")
+    with transaction() as connection:
+        found = read_event(connection, tenant=caller.tenant, event_id=identity)
+    if found is None:
+        raise not_found("event")
+    return Json(found)
+
+
+@router.get("/v1/events/{event_id}/explain")
+def why(caller: Operator, event_id: str) -> Response:
+    """Why an event told whom, and whom not: the stored reasons, in words."""
+    identity = uuid_in_path(event_id, "an event")
+    with transaction() as connection:
+        found = explain_event(connection, tenant=caller.tenant, event_id=identity)
+    if found is None:
+        raise not_found("event")
+    return Json(found)
+
+
+def _events(body: bytes, tenant: str) -> tuple[list[Event], bool]:
+    """The events of a body, and whether it is a single one that gets a single answer."""
+    content = loads(body)
+    events = parse_many(content, tenant=tenant, catalogue=shipped().event_types)
+    return events, isinstance(content, Mapping) and "type" in content
+
+
+def _submission(caller: Caller, events: Sequence[Event], key: str | None, body: bytes) -> Submission:
+    if key is None:
+        return Submission(events, caller.key_id)
+    return Submission(events, caller.key_id, Slot(caller.tenant, ENDPOINT, key), sha256(body).digest())
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MOST_KEY or not key.isprintable():
+        raise Problem(
+            400,
+            "bellwire.invalid_idempotency_key",
+            f"Idempotency-Key must be 1 to {MOST_KEY} printable characters.",
+            field="Idempotency-Key",
+        )
+    return key
+
+
+def _answer(answers: Sequence[Answer], single: bool) -> dict[str, Any]:
+    return asdict(answers[0]) if single else {"results": [asdict(answer) for answer in answers]}

@@ -1,0 +1,51 @@
+"""Health: whether this process serves, and whether what it needs is there, in words."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from fastapi import APIRouter, Request, Response
+
+from api.answers import Json
+from api.errors import Problem
+from api.probes import Servers
+from channels.registry import PROVIDERS, configured
+from config.settings import SettingsError, settings
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health/live")
+@router.head("/health/live", include_in_schema=False)
+async def live() -> Response:
+    """This process serves. Whatever it needs may be down: it takes events again as soon as it is back."""
+    return Json({"live": True})
+
+
+@router.get("/health/ready")
+@router.head("/health/ready", include_in_schema=False)
+async def ready(request: Request) -> Response:
+    """What is down, in words. A channel without a provider is a warning: its deliveries wait."""
+    servers: Servers = request.app.state.servers
+    down = await servers.down()
+    checks = {name: down.get(name, "ok") for name in servers.names}
+    if not down:
+        return Json({"ready": True, "checks": checks, "warnings": warnings()})
+    said = "; ".join(f"the {name} {problem}" for name, problem in down.items())
+    detail = f"{said[0].upper()}{said[1:]}."
+    more = {"ready": False, "checks": checks, "warnings": warnings()}
+    raise Problem(503, "bellwire.not_ready", detail, headers={"Retry-After": "2"}, **more)
+
+
+@cache
+def warnings() -> list[str]:
+    """What works less than somebody might expect, as the settings have it."""
+    try:
+        found = configured(settings())
+    except (SettingsError, ValueError) as error:
+        return [str(error)]
+    return [
+        f"{channel} has no provider: its deliveries wait as queued, no_provider"
+        for channel in PROVIDERS
+        if channel not in found
+    ]

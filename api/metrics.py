@@ -1,0 +1,181 @@
+"""Metrics for Prometheus: deliveries from the database, right over all processes; requests of this process."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator, Mapping
+from time import perf_counter
+from typing import Any, Final
+
+import structlog
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.probes import Probe, Servers
+from channels.breaker import Breakers
+from config.connections import redis_client
+from config.settings import settings
+from models.engine import transaction
+from pipeline.overview import overview
+
+log = structlog.get_logger(__name__)
+router = APIRouter(tags=["health"])
+
+PATIENCE: Final = 4.0  # seconds for the database's figures
+QUEUES_PATIENCE: Final = 0.5  # seconds for the broker's
+BREAKERS_PATIENCE: Final = 0.5
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody reads
+
+REQUESTS: Final = Counter(
+    "bellwire_http_requests", "Requests that this process answered.", ("method", "path", "status"), registry=None
+)
+LATENCY: Final = Histogram(
+    "bellwire_http_request_seconds",
+    "From the first byte of a request to the last of its answer, in this process.",
+    ("path",),
+    registry=None,
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Figures in Prometheus' text format. What does not answer in time is left out, and says so by its `_up`."""
+    figures: Figures = request.app.state.figures
+    families = [*await figures.of_database(), *await figures.of_queues(), *await figures.of_breakers()]
+    registry = CollectorRegistry()
+    registry.register(_Fixed([*families, *REQUESTS.collect(), *LATENCY.collect()]))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+class Figures:
+    """Where the figures come from."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._overview = Probe("figures-database", _read_overview)
+        url = settings().redis_url
+        self._breakers = Breakers(redis_client(url.get_secret_value(), "breakers") if url else None)
+        self._standing = Probe("figures-breakers", self._breakers.states)
+
+    async def of_database(self) -> list[Metric]:
+        """Deliveries and events over all processes."""
+        try:
+            seen: Mapping[str, Any] = await self._overview.answer(PATIENCE)
+        except Exception as error:
+            log.warning("no_figures", of="database", problem=type(error).__name__)
+            return [_up("database", False)]
+        return [_up("database", True), *_families(seen)]
+
+    async def of_queues(self) -> list[Metric]:
+        """Messages that wait in the broker."""
+        depths = await self._servers.queue_depths(QUEUES_PATIENCE)
+        gauge = GaugeMetricFamily("bellwire_queue_depth", "Bells that wait in the broker.", labels=["queue"])
+        for queue, depth in depths.items():
+            gauge.add_metric([queue], depth)
+        return [_up("broker", bool(depths)), gauge]
+
+    async def of_breakers(self) -> list[Metric]:
+        """Breakers that are not closed: how many, by way and state. Whose they are is nobody's business here."""
+        try:
+            standing = await self._standing.answer(BREAKERS_PATIENCE)
+        except TimeoutError:
+            standing = {}
+        counted = Tally((_way(key), one.state) for key, one in standing.items())
+        gauge = GaugeMetricFamily("bellwire_breakers", "Breakers that are not closed.", labels=["way", "state"])
+        for (way, state), count in counted.items():
+            gauge.add_metric([way, state], count)
+        return [gauge]
+
+
+class CountRequests:
+    """Counts requests and how long they took, by the pattern of their path; what matches none is one path."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = perf_counter()
+        status = 500
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted)
+        finally:
+            path = getattr(scope.get("route"), "path_format", "other")
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            REQUESTS.labels(method, path, str(status)).inc()
+            LATENCY.labels(path).observe(perf_counter() - began)
+
+
+class _Fixed:
+    """Families as a collector."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._families
+
+
+def _read_overview() -> dict[str, Any]:
+    with transaction() as connection:
+        return overview(connection)
+
+
+def _families(seen: Mapping[str, Any]) -> Iterator[Metric]:
+    finals = CounterMetricFamily(
+        "bellwire_deliveries", "Deliveries that reached a status.", labels=["channel", "status", "reason"]
+    )
+    for row in seen["finals"]:
+        finals.add_metric([row["channel"], row["status"], row["reason"]], row["count"])
+    skipped = CounterMetricFamily(
+        "bellwire_skipped", "Who or what was left out, by reason.", labels=["channel", "reason"]
+    )
+    for row in seen["skipped"]:
+        skipped.add_metric([row["channel"], row["reason"]], row["count"])
+    live = GaugeMetricFamily(
+        "bellwire_live_deliveries", "Deliveries that wait or are sent.", labels=["channel", "status"]
+    )
+    for row in seen["live"]:
+        live.add_metric([row["channel"], row["status"]], row["count"])
+    dead = GaugeMetricFamily(
+        "bellwire_dead_letters", "Dead letters that wait for a person.", labels=["channel", "reason"]
+    )
+    for row in seen["dead_letters"]:
+        dead.add_metric([row["channel"], row["reason"]], row["count"])
+    oldest = GaugeMetricFamily(
+        "bellwire_oldest_due_seconds", "For how long the oldest due delivery waits.", labels=["channel"]
+    )
+    for channel, seconds in seen["oldest_due_seconds"]["by_channel"].items():
+        oldest.add_metric([channel], seconds)
+    waiting = GaugeMetricFamily("bellwire_unrouted_events", "Events that were accepted and are not routed yet.")
+    waiting.add_metric([], seen["events"]["accepted"])
+    age = GaugeMetricFamily("bellwire_oldest_unrouted_seconds", "For how long the oldest of them waits.")
+    age.add_metric([], seen["events"]["oldest_seconds"])
+    yield from (finals, skipped, live, dead, oldest, waiting, age)
+
+
+def _up(server: str, answers: bool) -> Metric:
+    gauge = GaugeMetricFamily(f"bellwire_{server}_up", f"Whether the {server} answered.")
+    gauge.add_metric([], int(answers))
+    return gauge
+
+
+def _way(key: str) -> str:
+    """``tenant:smtp`` is the way smtp, ``tenant:webhook:endpoint`` the way webhook; a tenant's name may hold colons."""
+    parts = key.rsplit(":", 2)
+    return parts[1] if len(parts) == 3 and parts[1] == "webhook" else parts[-1]

@@ -1,0 +1,71 @@
+"""Users: how a tenant says who can be told, and where."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Response
+
+from api.access import Admin, Operator, Publisher
+from api.answers import Json, nothing
+from api.body import JsonBody, described
+from api.errors import invalid, not_found
+from api.query import Page, UserId
+from models.engine import transaction
+from pipeline.users import delete_user, get_user, list_users, put_user
+
+router = APIRouter(tags=["users"])
+
+ME: Final = "me"  # /v1/users/me is whoever asks
+
+EXAMPLE: Final = {
+    "email": "ana@example.org",
+    "phone": "+4930123456",
+    "telegram_chat_id": "123456789",
+    "locale": "de",
+    "time_zone": "Europe/Berlin",
+    "roles": ["operations"],
+    "customers": ["0192f0c1-2f6a-7b1e-8e55-6f1f3c1a9d01"],
+    "quiet_hours": {"from": "22:00", "to": "07:00"},
+    "digest": {"cron": "0 8 * * *"},
+}
+
+
+@router.get("/v1/users")
+def list_of_users(caller: Operator, query: Annotated[Page, Query()]) -> Response:
+    """Users in the order of their ids."""
+    with transaction() as connection:
+        users, following = list_users(connection, tenant=caller.tenant, cursor=query.cursor, limit=query.limit)
+    return Json({"users": users, "next_cursor": following})
+
+
+@router.put("/v1/users/{user_id:path}", openapi_extra=described({"type": "object"}, examples={"a user": EXAMPLE}))
+def change_user(caller: Publisher, user_id: UserId, body: JsonBody) -> Response:
+    """Make a user, or change the fields that are named; null clears one."""
+    if user_id == ME:
+        raise invalid("user_id", f"must not be {ME}, which stands for whoever asks")
+    with transaction() as connection:
+        user = put_user(
+            connection, tenant=caller.tenant, user_id=user_id, body=body, actor=caller.actor, remote=caller.remote
+        )
+    return Json(user)
+
+
+@router.get("/v1/users/{user_id:path}")
+def one_user(caller: Publisher, user_id: UserId) -> Response:
+    """A user."""
+    with transaction() as connection:
+        user = get_user(connection, tenant=caller.tenant, user_id=user_id)
+    if user is None:
+        raise not_found("user")
+    return Json(user)
+
+
+@router.delete("/v1/users/{user_id:path}", status_code=204)
+def erase_user(caller: Admin, user_id: UserId) -> Response:
+    """Erase a user: addresses, preferences, webhooks and the words of what they were told; withdraw what waits."""
+    with transaction() as connection:
+        known = delete_user(connection, tenant=caller.tenant, user_id=user_id, actor=caller.actor, remote=caller.remote)
+    if not known:
+        raise not_found("user")
+    return nothing()

@@ -1,0 +1,139 @@
+"""Asks the servers that we need whether they answer, with an end to every question, even when a server is frozen."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, Final
+
+import redis
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from config.connections import redis_client
+from config.queue import events_exchange, queues
+from config.settings import settings
+from models.engine import new_engine
+from tasks.bells import fast_connection
+
+PATIENCE: Final = 1.2  # seconds for all of them together
+
+NOT_MIGRATED: Final = "42P01"  # undefined table
+
+
+class Probe:
+    """One question, asked by one thread at a time: who asks while it is unanswered waits for the same answer."""
+
+    def __init__(self, name: str, ask: Callable[[], Any]) -> None:
+        self._name = name
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._asked: Future[Any] | None = None
+
+    async def answer(self, patience: float) -> Any:
+        """What the question returns.
+
+        Raises:
+            TimeoutError: no answer within `patience` seconds. The thread goes on waiting, and is not asked again.
+        """
+        async with asyncio.timeout(patience):
+            return await asyncio.shield(asyncio.wrap_future(self._future()))
+
+    def _future(self) -> Future[Any]:
+        with self._lock:
+            if self._asked is None or self._asked.done():
+                self._asked = Future()
+                # A thread of its own: those of a pool are waited for when the process ends.
+                threading.Thread(target=self._run, args=(self._asked,), name=self._name, daemon=True).start()
+            return self._asked
+
+    def _run(self, future: Future[Any]) -> None:
+        try:
+            future.set_result(self._ask())
+        except BaseException as error:
+            future.set_exception(error)
+
+
+class Servers:
+    """The database, the broker and Redis as this process sees them."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._redis: redis.Redis | None = None
+        self._probes = {
+            "database": Probe("probe-database", self._ask_database),
+            "broker": Probe("probe-broker", self._ask_broker),
+            "redis": Probe("probe-redis", self._ask_redis),
+        }
+        self._depths = Probe("probe-depths", _depths)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(self._probes)
+
+    async def down(self) -> dict[str, str]:
+        """What does not work, each with what is wrong in words."""
+        said = await asyncio.gather(*(self._problem(probe) for probe in self._probes.values()))
+        return {name: problem for name, problem in zip(self._probes, said, strict=True) if problem}
+
+    async def queue_depths(self, patience: float) -> Mapping[str, int]:
+        """Messages that wait in the broker, by queue; empty when it does not say within `patience` seconds."""
+        try:
+            depths: Mapping[str, int] = await self._depths.answer(patience)
+        except Exception:
+            return {}
+        return depths
+
+    @staticmethod
+    async def _problem(probe: Probe) -> str | None:
+        try:
+            problem = await probe.answer(PATIENCE)
+        except TimeoutError:
+            return "does not answer"
+        except Exception as error:
+            return f"cannot be reached ({type(error).__name__})"
+        return None if problem is None else str(problem)
+
+    def _ask_database(self) -> str | None:
+        url = settings().database_url
+        if url is None:
+            return "has no address: BELLWIRE_DATABASE_URL is not set"
+        if self._engine is None:
+            self._engine = new_engine(url.get_secret_value(), pool_size=1)
+        try:
+            with self._engine.connect() as connection:
+                connection.execute(text("SELECT FROM tenants LIMIT 1"))
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) == NOT_MIGRATED:
+                return "has no tables yet; `bellwire migrate` makes them"
+            raise
+        return None
+
+    def _ask_broker(self) -> str | None:
+        with fast_connection() as connection, connection.channel():
+            return None
+
+    def _ask_redis(self) -> str | None:
+        url = settings().redis_url
+        if url is None:
+            return "has no address: BELLWIRE_REDIS_URL is not set"
+        if self._redis is None:
+            self._redis = redis_client(url.get_secret_value(), "live")
+        self._redis.ping()
+        return None
+
+
+def _depths() -> dict[str, int]:
+    depths = {}
+    with fast_connection() as connection:
+        for name in (*(queue.name for queue in queues()), events_exchange().queue):
+            # A question about a queue that does not exist ends an AMQP channel.
+            with connection.channel() as channel:
+                try:
+                    depths[name] = channel.queue_declare(name, passive=True).message_count
+                except connection.channel_errors:
+                    continue
+    return depths
