@@ -19,14 +19,17 @@ def listen(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except socket.gaierror:
-        raise StackError(f"BELLWIRE_HOST: {host} is no address of this machine.") from None
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
+        # A name that nobody knows has a number below zero.
+        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else "no such host"
         raise StackError(
             f"The API cannot listen on {host}:{port} ({reason}); choose another with --port or BELLWIRE_PORT."
         ) from None
+    # The server takes a socket that it is handed for a Unix one and leaves Nagle's algorithm on: every answer on a kept
+    # connection would wait 40 ms for the client's acknowledgement. Accepted connections inherit this.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def free_port(wished: int) -> int:
