@@ -21,8 +21,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.running import Running, running_stack
 from workers.stack.process import MARK
-from workers.stack.temporary import Running, temporary_stack
 
 PROGRAMS = ("postgres", "valkey", "api", "worker", "beat", "bus", "flower")
 pytestmark = pytest.mark.timeout(300)
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Running]:
-    with temporary_stack("--demo") as running:
+    with running_stack("--demo") as running:
         yield running
 
 
@@ -172,7 +172,7 @@ def test_no_caller_is_refused_while_the_api_is_started_again(stack: Running) -> 
 
 
 def test_it_stops_in_order_and_leaves_nothing_behind(home: Path) -> None:
-    with temporary_stack(home=home) as stack:
+    with running_stack(home=home) as stack:
         ran = everything(stack)
         stack.supervisor.terminate()
         assert stack.supervisor.wait(timeout=90) == 0
@@ -198,11 +198,11 @@ def kill_everything(stack: Running) -> None:
 @pytest.mark.faults
 @pytest.mark.parametrize("kill", [kill_supervisor, kill_everything])
 def test_after_a_kill_the_next_one_recovers(home: Path, kill: Callable[[Running], None]) -> None:
-    with temporary_stack(home=home) as stack:
+    with running_stack(home=home) as stack:
         key = (home / "admin.key").read_text()
         first = everything(stack)
         kill(stack)
-    with temporary_stack(home=home) as stack:
+    with running_stack(home=home) as stack:
         assert get(stack.address, "/health/ready")[0] == 200
         assert (home / "admin.key").read_text() == key
         assert get(stack.address, "/v1/users", {"Authorization": f"Bearer {key.strip()}"})[0] == 200
@@ -215,7 +215,7 @@ def test_after_a_kill_the_next_one_recovers(home: Path, kill: Callable[[Running]
 def test_it_runs_where_only_root_may_enter() -> None:
     closed = Path(tempfile.mkdtemp(prefix="bellwire-closed-"))
     try:
-        with temporary_stack(home=closed / "checkout" / ".bellwire") as stack:
+        with running_stack(home=closed / "checkout" / ".bellwire") as stack:
             assert get(stack.address, "/health/ready")[0] == 200
             assert {one.uids().real for one in everything(stack)} == {pwd.getpwnam("nobody").pw_uid}
         assert (closed.stat().st_mode & 0o777, closed.stat().st_uid) == (0o700, 0)
@@ -229,7 +229,7 @@ def test_servers_of_others_are_used_when_they_are_named(home: Path, database_url
         "BELLWIRE_BROKER_URL": servers["broker"],
         "BELLWIRE_REDIS_URL": servers["redis"],
     }
-    with temporary_stack(home=home, environment=elsewhere) as stack:
+    with running_stack(home=home, environment=elsewhere) as stack:
         assert get(stack.address, "/health/ready")[0] == 200
         assert not (stack.places.run / "postgres.pid").exists()
         assert not (stack.places.run / "valkey.pid").exists()

@@ -22,7 +22,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         # A name that nobody knows has a number below zero.
-        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else "no such host"
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such host"
         raise StackError(
             f"The API cannot listen on {host}:{port} ({reason}); choose another with --port or BELLWIRE_PORT."
         ) from None

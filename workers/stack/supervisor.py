@@ -68,18 +68,18 @@ class Stack:
         os.environ.update(local)
 
     def prepare(self, *, demo: bool) -> None:
-        """Migrate, and make the first keys."""
+        """Migrate and make the first keys; with `demo`, let the sample events in."""
         command = (sys.executable, "-m", "workers.stack.prepare", *(("--demo",) if demo else ()))
         program = Program("prepare", command, Path.cwd())
         child = start(program, self.places)
         while child.poll() is None:
-            self.signals.wait(1.0)
+            self.signals.wait(min(1.0, self.keeper.look_after()))
             if self.signals.stops:
                 end([(program, child)], self.signals.pause)
                 raise StopRequestedError
         if child.returncode != 0:
             raise StackError(f"The database could not be prepared: {last_line(self.places.logs / 'prepare.log')}")
-        self.terminal.say("schema", "up to date")
+        self.terminal.say("schema", "up to date, with the sample events" if demo else "up to date")
 
     def start_services(self, listener: socket) -> None:
         """Start Bellwire's own processes and return when all of them answer."""
