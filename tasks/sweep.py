@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import structlog
 from kombu import Exchange, Producer, Queue
 
@@ -10,10 +12,12 @@ from config.settings import settings
 from models.engine import transaction
 from pipeline.dead_letter import mark_announced, unannounced
 from pipeline.publish import route_accepted
+from pipeline.scheduled import show_due
 from pipeline.sweep import Work, forget_seen, look, take_round
 from tasks.app import app
 from tasks.bells import fast_connection, ringer
 from tasks.child import Child, child
+from tasks.live import show
 from tasks.publish import ring
 
 log = structlog.get_logger(__name__)
@@ -30,7 +34,9 @@ def sweep() -> None:
         if not take_round(connection, "sweep", settings().sweep_interval / 2):
             return
         found = look(connection, child().sender.channels, FORGOTTEN_AFTER)
+        frames = show_due(connection, datetime.now(UTC))
         forget_seen(connection)
+    show(frames)
     ring_for(found)
 
 
@@ -52,6 +58,8 @@ def sweep_here(here: Child, age: float) -> None:
         if not take_round(connection, "sweep", age):
             return
         found = look(connection, here.sender.channels, FORGOTTEN_AFTER)
+        frames = show_due(connection, datetime.now(UTC))
+    show(frames)
     for start in range(0, len(found.forgotten), ROUTED_AT_ONCE):
         with transaction() as connection:
             bells = route_accepted(

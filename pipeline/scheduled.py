@@ -1,0 +1,41 @@
+"""Scheduled: notifications that were to appear later appear in the inbox. No provider carries them, so no line does."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from time import monotonic
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from domain.states import DeliveryStatus
+from domain.verdict import Verdict
+from pipeline.deliver import Result, claim, look_again, settle
+from pipeline.notification import COLUMNS, notification_of
+
+MOST: Final = 500  # a round; what is left waits for the next
+LEASE: Final = 30.0  # seconds; claimed and settled in one transaction, so it is never seen
+
+SHOWN: Final = Verdict(DeliveryStatus.SENT, None, None, None, 0)
+
+NOTIFICATIONS = text(f"""
+SELECT n.tenant, n.user_id, {COLUMNS} FROM notifications n
+WHERE n.id = ANY(cast(:ids AS uuid[])) AND n.user_id IS NOT NULL AND n.deleted_at IS NULL ORDER BY n.id
+""")
+
+
+def show_due(connection: Connection, now: datetime) -> list[tuple[str, str, dict[str, Any]]]:
+    """Settle in-app deliveries whose time has come; what nobody wants any more ends like any other delivery.
+
+    Returns:
+        What live clients are shown once the caller has committed, as (tenant, user id, notification).
+    """
+    taken = claim(connection, "in_app", MOST, LEASE, monotonic())
+    if not taken.rows:
+        return []
+    settled = settle(
+        connection, taken.token, [Result(row.id, look_again(row, "in_app", now) or SHOWN) for row in taken.rows]
+    )
+    shown = [row.notification_id for row in taken.rows if settled.get(row.id) == DeliveryStatus.SENT]
+    rows = connection.execute(NOTIFICATIONS, {"ids": shown})
+    return [(row.tenant, row.user_id, notification_of(row)) for row in rows]
