@@ -25,6 +25,8 @@ def configure(application: Celery, chosen: Settings) -> None:
     application.conf.update(
         broker_url=url,
         broker_connection_retry_on_startup=True,
+        # Celery gives up after a hundred tries, which is three quarters of an hour; the pool delivers without a broker.
+        broker_connection_max_retries=None,
         broker_transport_options={} if amqp else {"visibility_timeout": VISIBILITY_TIMEOUT},
         task_queues=[Queue(queue.name, routing_key=queue.name, queue_arguments=arguments) for queue in queues()],
         task_default_queue="sweep",
