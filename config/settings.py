@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from os import environ
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,9 +24,7 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     """The settings of one process. Durations are seconds unless the name says otherwise."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="BELLWIRE_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_prefix="BELLWIRE_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     home: Path = Field(Path(".bellwire"), description="Data, sockets, logs and admin.key of the local stack.")
     host: str = Field("127.0.0.1", description="Where the API listens. 0.0.0.0 opens it to the network.")
@@ -64,13 +63,13 @@ class Settings(BaseSettings):
         45.0,
         ge=2,
         le=55,
-        description="A worker's right to a delivery. Shorter: a crash is noticed sooner; must exceed every channel's deadline.",
+        description="A worker's right to a delivery. Shorter: a crash is noticed sooner. More than any channel's deadline.",
     )
     breaker_seconds: float = Field(
         60.0,
         gt=0,
         le=3600,
-        description="How long a way out that failed five times in a row is left alone. Shorter: it is tried more often.",
+        description="How long a way out that failed five times in a row is left alone. Shorter: tried more often.",
     )
     worker_processes: int = Field(
         2,
@@ -147,6 +146,11 @@ class Settings(BaseSettings):
         return value.upper()
 
 
+def environment_file() -> Path:
+    """What settings are read from beside the environment: ``BELLWIRE_ENV_FILE``, or ``.env`` right here."""
+    return Path(environ.get("BELLWIRE_ENV_FILE", ".env"))
+
+
 @cache
 def settings() -> Settings:
     """The settings of this process, read once.
@@ -155,18 +159,10 @@ def settings() -> Settings:
         SettingsError: one sentence per setting that cannot be used.
     """
     try:
-        return Settings()
+        return Settings(_env_file=environment_file())
     except ValidationError as error:
         raise SettingsError(
             "; ".join(
                 f"BELLWIRE_{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
             )
         ) from None
-
-
-def local_socket(home: Path, name: str) -> Path:
-    """Where the local stack's server `name` ("postgres" or "valkey") listens.
-
-    Unix socket paths end at 107 bytes, so a deep `home` puts its sockets in a short folder of its own (see workers.stack).
-    """
-    return home.resolve() / "run" / name

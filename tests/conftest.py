@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,15 @@ import redis
 from models.migrate import upgrade
 
 TEMPLATE = "migrated"
+
+
+def pytest_configure() -> None:
+    """Settings of the person at the keyboard must neither change a test nor be reached by one."""
+    for name in [name for name in os.environ if name.startswith("BELLWIRE_")]:
+        del os.environ[name]
+    os.environ["BELLWIRE_ENV_FILE"] = os.devnull
+
+
 _numbers = count(1)
 
 

@@ -17,7 +17,11 @@ def bellwire(*arguments: str, **settings: str) -> subprocess.CompletedProcess[st
     others = {name: value for name, value in os.environ.items() if not name.startswith("BELLWIRE_")}
     return subprocess.run(
         (sys.executable, "-m", "workers.cli", *arguments),
-        env={**others, **{f"BELLWIRE_{name.upper()}": value for name, value in settings.items()}},
+        env={
+            **others,
+            "BELLWIRE_ENV_FILE": os.devnull,
+            **{f"BELLWIRE_{name.upper()}": value for name, value in settings.items()},
+        },
         capture_output=True,
         text=True,
         check=False,

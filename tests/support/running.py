@@ -61,12 +61,18 @@ def _started(
 ) -> subprocess.Popen[str]:
     return subprocess.Popen(
         (sys.executable, "-m", "workers.cli", "up", "--with-parent", "--port", "0", "--home", str(folder), *options),
-        env={**os.environ, "BELLWIRE_FLOWER_PORT": "0", **environment},
+        env={**_neutral(), "BELLWIRE_FLOWER_PORT": "0", **environment},
         stdin=subprocess.DEVNULL,
         stdout=said,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def _neutral() -> dict[str, str]:
+    """This process's environment without settings, but for the file that they are not to be read from."""
+    given = {name: value for name, value in os.environ.items() if not name.startswith("BELLWIRE_")}
+    return given | {"BELLWIRE_ENV_FILE": os.devnull}
 
 
 def _ready(supervisor: subprocess.Popen[str], said: IO[str]) -> str:

@@ -1,18 +1,21 @@
-"""Run once at every start, in a process of its own so that the supervisor stays small: migrations, then first keys."""
+"""Run once at every start, in a process of its own so that the supervisor stays small.
+
+Migrations, then the first keys, then what happened in the demo.
+"""
 
 from __future__ import annotations
 
 import sys
 
-from pipeline.setup import first_start
-
 from config.settings import SettingsError, settings
+from models.engine import transaction
 from models.migrate import upgrade
+from pipeline.setup import first_start
 from workers.stack.keys import write_private
 
 
 def main() -> int:
-    """Bring the schema up to date and see to it that a tenant and its admin key exist.
+    """Bring the schema up to date and see to it that a tenant and its admin key exist; with --demo, feed the samples.
 
     The last line of the output says what went wrong, if anything did.
     """
@@ -24,7 +27,20 @@ def main() -> int:
     key = first_start(settings().home, demo=demo)
     if key is not None:
         write_private(settings().home / "admin.key", f"{key}\n")
+    if demo:
+        _demonstrate()
     return 0
+
+
+def _demonstrate() -> None:
+    """The sample events are stored now, and routed when the workers are there."""
+    from tasks.bells import ring_ingest, ringer
+    from workers.demo import feed
+
+    with transaction() as connection:
+        events = feed(connection)
+    ring_ingest(events)
+    ringer().flush()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from config.settings import environment_file
 from workers.stack.errors import StackError
 from workers.stack.linux import Capability, become
 
@@ -37,7 +38,7 @@ def leave_root(home: Path, programs: Iterable[Path], *, low_port: bool = False) 
     if os.geteuid() != 0:
         return
     user, group = _owner(home)
-    needed = (*programs, *_python(), home, Path.cwd(), Path(".env").absolute())
+    needed = (*programs, *_python(), home, Path.cwd(), environment_file().absolute())
     ports = frozenset({Capability.NET_BIND_SERVICE}) if low_port else frozenset[Capability]()
     kept = next((level for level in LEVELS if _reaches(user, group, level | ports, needed)), None)
     if kept is None:

@@ -1,83 +1,100 @@
-"""A whole stack for the length of a block: the demo, the benchmarks and the tests run on one."""
+"""A whole stack for a short while: `bellwire up` on a home of its own, gone without a trace afterwards."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import Final
 
+from config.settings import settings
+from models.engine import engine
 from workers.stack.errors import StackError
+from workers.stack.logs import last_line
 from workers.stack.places import Places
 
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A stack that is up.
-
-    Attributes:
-        address: of its API, such as http://127.0.0.1:40123.
-        places: its addresses and logs; `run/NAME.pid` holds the process id of each program.
-        supervisor: ends the stack in order when it is terminated.
-    """
-
-    address: str
-    places: Places
-    supervisor: subprocess.Popen[str]
+PATIENCE: Final = 60.0  # seconds to end in order
 
 
 @contextmanager
-def temporary_stack(*options: str, home: Path | None = None, environment: Mapping[str, str] = {}) -> Iterator[Running]:
-    """Run `bellwire up` on free ports, with a home of its own that is removed afterwards unless `home` is given.
+def temporary_stack(environment: Mapping[str, str], say: Callable[[str], None]) -> Iterator[str]:
+    """Start everything, point this process to it, and give its address; end it with the block.
+
+    Neither the settings of this process's environment nor those of a ``.env`` count: what happens here must never
+    reach the databases or people of a real installation.
 
     Args:
-        options: further ones of `bellwire up`, such as `--demo`.
-        home: where it runs, kept afterwards.
-        environment: settings on top of this process's own.
+        environment: the settings of the stack beside its servers.
+        say: told what is being started.
 
     Raises:
-        StackError: it did not become ready; the text is what it said last.
+        StackError: it did not start; the text says why.
     """
-    folder = Path(tempfile.mkdtemp(prefix="bellwire-")) if home is None else home
-    with tempfile.TemporaryFile("a+") as said, _started(folder, options, environment, said) as supervisor:
-        try:
-            yield Running(_ready(supervisor, said), Places.of(folder), supervisor)
-        finally:
-            supervisor.terminate()
-            supervisor.wait()
-            if home is None:
-                shutil.rmtree(folder, ignore_errors=True)
+    home = Path(tempfile.mkdtemp(prefix="bellwire-demo-"))
+    before, folder = dict(os.environ), Path.cwd()
+    _point_to(home, environment)
+    try:
+        with _running(home, say) as address:
+            yield address
+    finally:
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(before)
+        _forget()
+        for place in (home, Places.of(home).sockets):
+            shutil.rmtree(place, ignore_errors=True)
 
 
-def _started(
-    folder: Path, options: tuple[str, ...], environment: Mapping[str, str], said: IO[str]
-) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        (sys.executable, "-m", "workers.cli", "up", "--with-parent", "--port", "0", "--home", str(folder), *options),
-        env={**os.environ, "BELLWIRE_FLOWER_PORT": "0", **environment},
+def _point_to(home: Path, environment: Mapping[str, str]) -> None:
+    for name in [name for name in os.environ if name.startswith("BELLWIRE_")]:
+        del os.environ[name]
+    os.environ.update(environment)
+    os.environ.update(BELLWIRE_HOME=str(home), BELLWIRE_FLOWER_PORT="0")
+    os.chdir(home)
+    _forget()
+
+
+def _forget() -> None:
+    """What this process has read or opened belongs to another installation."""
+    if engine.cache_info().currsize:
+        engine().dispose()
+    engine.cache_clear()
+    settings.cache_clear()
+
+
+@contextmanager
+def _running(home: Path, say: Callable[[str], None]) -> Iterator[str]:
+    command = (sys.executable, "-m", "workers.cli", "up", "--with-parent", "--port", "0")
+    with subprocess.Popen(
+        command,
         stdin=subprocess.DEVNULL,
-        stdout=said,
+        stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
+        start_new_session=True,  # Ctrl-C is for this process, which then ends the other in order
+    ) as child:
+        try:
+            yield _address(child, home, say)
+        finally:
+            child.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                child.communicate(timeout=PATIENCE)
+            child.kill()
 
 
-def _ready(supervisor: subprocess.Popen[str], said: IO[str]) -> str:
-    """The address of its ready line. It gives up by itself when something does not start."""
-    while True:
-        ended = supervisor.poll() is not None
-        said.seek(0)
-        lines = said.read().splitlines()
-        for line in lines:
-            if line.startswith("ready "):
-                return line.split()[1]
-        if ended:
-            raise StackError(lines[-1] if lines else "The stack ended without a word.")
-        time.sleep(0.05)
+def _address(child: subprocess.Popen[str], home: Path, say: Callable[[str], None]) -> str:
+    assert child.stdout is not None
+    line = ""
+    for line in child.stdout:
+        if line.startswith("ready http"):
+            return line.split()[1]
+        say(line.strip())
+    child.wait()
+    log = home / "logs" / "stack.log"
+    raise StackError(line.strip() or (last_line(log) if log.exists() else "The stack did not start."))
