@@ -63,7 +63,7 @@ class Settings(BaseSettings):
         45.0,
         ge=2,
         le=55,
-        description="A worker's right to a delivery. Shorter: a crash is noticed sooner. More than any channel's deadline.",
+        description="A worker's right to a delivery. Shorter: a crash is seen sooner. More than a channel's deadline.",
     )
     breaker_seconds: float = Field(
         60.0,
