@@ -17,7 +17,7 @@ import structlog
 
 from channels.breaker_memory import MemoryBreakers
 from channels.breaker_redis import RedisBreakers
-from channels.breaker_state import STATE_CLOSED, STATE_HALF_OPEN, Standing
+from channels.breaker_state import PROBE_SECONDS, STATE_CLOSED, STATE_HALF_OPEN, Standing
 
 FAIL_MAX: Final = 5
 RESET_TIMEOUT: Final = 60.0  # seconds
@@ -60,11 +60,15 @@ class Breakers:
     """
 
     def __init__(
-        self, client: redis.Redis | None, fail_max: int = FAIL_MAX, reset_timeout: float = RESET_TIMEOUT
+        self,
+        client: redis.Redis | None,
+        fail_max: int = FAIL_MAX,
+        reset_timeout: float = RESET_TIMEOUT,
+        probe_seconds: float = PROBE_SECONDS,
     ) -> None:
         self._client = client
-        self._shared = RedisBreakers(client, fail_max, reset_timeout) if client else None
-        self._memory = MemoryBreakers(fail_max, reset_timeout)
+        self._shared = RedisBreakers(client, fail_max, reset_timeout, probe_seconds) if client else None
+        self._memory = MemoryBreakers(fail_max, reset_timeout, probe_seconds)
         self._down_until = 0.0
         self._lock = threading.Lock()
         self._failing: set[str] = set()

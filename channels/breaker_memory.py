@@ -8,15 +8,16 @@ from datetime import UTC, datetime
 
 from pybreaker import CircuitBreaker, CircuitMemoryStorage
 
-from channels.breaker_state import PROBE_SECONDS, STATE_CLOSED, STATE_HALF_OPEN, STATE_OPEN, Standing
+from channels.breaker_state import STATE_CLOSED, STATE_HALF_OPEN, STATE_OPEN, Standing
 
 
 class MemoryBreakers:
     """One `CircuitBreaker` for every key that has failures; not for use by several threads at once."""
 
-    def __init__(self, fail_max: int, reset_timeout: float) -> None:
+    def __init__(self, fail_max: int, reset_timeout: float, probe_seconds: float) -> None:
         self._fail_max = fail_max
         self._reset_timeout = reset_timeout
+        self._probe_seconds = probe_seconds
         self._breakers: dict[str, tuple[CircuitBreaker, CircuitMemoryStorage]] = {}
         self._probes: dict[str, float] = {}
 
@@ -42,8 +43,8 @@ class MemoryBreakers:
         if standing.state == STATE_CLOSED or standing.wait > 0:
             return standing
         breaker.half_open()
-        self._probes[key] = time.monotonic() + PROBE_SECONDS
-        return Standing(STATE_HALF_OPEN, breaker.fail_counter, PROBE_SECONDS, probe=True)
+        self._probes[key] = time.monotonic() + self._probe_seconds
+        return Standing(STATE_HALF_OPEN, breaker.fail_counter, self._probe_seconds, probe=True)
 
     def _told(self, key: str, succeeded: bool) -> None:
         breaker, storage = self._breakers.get(key) or self._made(key)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import redis
 from pybreaker import CircuitRedisStorage
 
-from channels.breaker_state import PROBE_SECONDS, Standing
+from channels.breaker_state import Standing
 
 PREFIX: Final = "bellwire:breaker:"
 NOT_CLOSED: Final = "bellwire:breakers"  # the set of those that are open or half-open
@@ -98,10 +98,11 @@ return answers
 class RedisBreakers:
     """The breakers of all processes. Every method raises `redis.RedisError` when Redis does not answer."""
 
-    def __init__(self, client: redis.Redis, fail_max: int, reset_timeout: float) -> None:
+    def __init__(self, client: redis.Redis, fail_max: int, reset_timeout: float, probe_seconds: float) -> None:
         self._me = secrets.token_hex(8)
         self._fail_max = fail_max
         self._open_for = round(reset_timeout * 1000)
+        self._probe_for = round(probe_seconds * 1000)
         self._check = client.register_script(_CHECK)
         self._record = client.register_script(_RECORD)
         self._states = client.register_script(_STATES)
@@ -109,7 +110,7 @@ class RedisBreakers:
     def check(self, keys: Collection[str]) -> dict[str, Standing]:
         """How the breakers stand that have failures, giving out a probe where one is due."""
         asked = list(keys)
-        answers: list[Any] = self._check(keys=[row(key) for key in asked], args=[self._me, round(PROBE_SECONDS * 1000)])
+        answers: list[Any] = self._check(keys=[row(key) for key in asked], args=[self._me, self._probe_for])
         return {
             asked[position - 1]: Standing(state.decode(), failures, wait / 1000, bool(probe))
             for position, state, failures, wait, probe in answers

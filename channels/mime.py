@@ -21,7 +21,7 @@ TITLE_LIMIT: Final = 500  # characters of a subject or a name
 
 _CONTENT_TYPE: Final = re.compile(r"([a-z0-9!#$&^_.+-]{1,100})/([a-z0-9!#$&^_.+-]{1,100})", re.IGNORECASE)
 _LOCAL_PART: Final = re.compile(r"[^\s\x00-\x20\x7f()<>\[\]:;@\\,\"]{1,64}")
-_DOMAIN: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.?){1,127}", re.IGNORECASE)
+_LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?", re.IGNORECASE)
 
 
 class _UnfoldedAscii(EmailPolicy):
@@ -79,7 +79,7 @@ def mailbox(address: str, name: str | None = None) -> Mailbox:
         ascii_domain = domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
     except idna.IDNAError:
         raise ValueError("not an email address") from None
-    if not _DOMAIN.fullmatch(ascii_domain) or len(ascii_domain) > 253:
+    if len(ascii_domain) > 253 or not all(_LABEL.fullmatch(label) for label in ascii_domain.split(".")):
         raise ValueError("not an email address")
     return Mailbox(local, ascii_domain, one_line(name or ""))
 

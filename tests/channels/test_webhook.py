@@ -8,17 +8,12 @@ import contextlib
 import hashlib
 import hmac
 import socket
-import ssl
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from ipaddress import ip_network
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from standardwebhooks.webhooks import Webhook
 
 from channels.base import Address, Message, NotSentError, OutcomeUnknownError, Receipt, RefusedError
@@ -268,33 +263,8 @@ def test_no_connection_in_time_is_certainly_not_sent(send, within):
             send(Address(f"http://127.0.0.1:{full.getsockname()[1]}/"), provider=provider)
 
 
-def self_signed() -> ssl.SSLContext:
-    """The context of a server whose certificate nobody vouches for."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    return context, private, certificate.public_bytes(pem)
-
-
-@pytest.fixture
-def untrusted(tmp_path) -> ssl.SSLContext:
-    context, private, certificate = self_signed()
-    (tmp_path / "key.pem").write_bytes(private)
-    (tmp_path / "certificate.pem").write_bytes(certificate)
-    context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
-    return context
-
-
-def test_a_certificate_that_nobody_vouches_for_means_not_sent(untrusted, serve, send):
-    receiver = serve(HttpReceiver(untrusted))
+def test_a_certificate_that_nobody_vouches_for_means_not_sent(certificate, serve, send):
+    receiver = serve(HttpReceiver(certificate.server))
     with pytest.raises(NotSentError, match="certificate"):
         send(Address(receiver.url))
     assert not receiver.received

@@ -45,7 +45,7 @@ class MailReceiver(Ledger):
 
     async def start(self) -> None:
         """Listen on a free port of 127.0.0.1."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Conversation(self, loop), "127.0.0.1", 0, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -55,6 +55,11 @@ class MailReceiver(Ledger):
             self._server.close()
         for session in list(self._sessions):
             session.drop()
+
+    def drop(self) -> None:
+        """Close every connection at once, from any thread; new ones are welcome."""
+        for session in list(self._sessions):
+            self._loop.call_soon_threadsafe(session.drop)
 
     def opened(self, session: _Conversation) -> int:
         """Count a connection."""
@@ -82,7 +87,7 @@ class MailReceiver(Ledger):
     def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
         """Accept the one login."""
         given = (data.login.decode(), data.password.decode())
-        return AuthResult(success=given == self.login)
+        return AuthResult(success=given == self.login, handled=False)
 
 
 class _Conversation(SMTP):  # type: ignore[misc]  # the library has no types
