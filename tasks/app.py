@@ -9,6 +9,7 @@ from kombu import Queue
 
 from config.queue import beat_schedule, queues, task_queues
 from config.settings import Settings, SettingsError, settings
+from tasks import redis_transport
 
 # A message that nobody confirms is rung again after a minute. Doubled bells do no harm, and a doubled publication is
 # recognised by its task id, so it need not be longer; Celery's own hour would let events of a killed worker wait.
@@ -58,5 +59,6 @@ def configure(application: Celery, chosen: Settings) -> None:
     )
 
 
+redis_transport.use()
 app = Celery("bellwire", set_as_current=True)
 configure(app, settings())
