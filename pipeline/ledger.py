@@ -29,7 +29,7 @@ EVENT = """
 
 DELIVERY = """
     d.id::text AS id, d.tenant, d.event_id::text AS event_id, d.notification_id::text AS notification_id, d.channel,
-    d.provider, d.address, d.status, d.reason, d.due_at, d.created_at, d.sent_at, d.delivered_at, d.failed_at,
+    d.provider, d.address, d.name, d.status, d.reason, d.due_at, d.created_at, d.sent_at, d.delivered_at, d.failed_at,
     e.type AS event, n.recipient"""
 
 OF_DELIVERY = "JOIN events e ON e.id = d.event_id LEFT JOIN notifications n ON n.id = d.notification_id"
@@ -265,6 +265,7 @@ def _delivery(row: Row[Any], attempts: list[dict[str, Any]]) -> dict[str, Any]:
         "notification_id": row.notification_id,
         "recipient": row.recipient,
         "channel": row.channel,
+        "webhook": row.name if row.channel == "webhook" else None,
         "provider": row.provider,
         # In the inbox the address is the user's own id; one that was erased is empty.
         "address": row.address if row.channel == "in_app" or not row.address else masked(row.address),

@@ -19,6 +19,7 @@ from workers.stack.errors import StackError
 # `up`, which lives as long as the product, stays small.
 COMMANDS = {
     "up": "workers.cli.up",
+    "demo": "workers.cli.demo",
     "send": "workers.cli.send",
     "status": "workers.cli.status",
     "deliveries": "workers.cli.deliveries",

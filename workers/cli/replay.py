@@ -12,7 +12,7 @@ from pipeline.replay import replay as replay_dead_letters
 from workers.cli.app import app
 from workers.cli.deliveries import ChannelOption, EventOption, ReasonOption, RecipientOption, SinceOption
 from workers.cli.output import JsonOption, TenantOption, counted, print_json, say, show_table
-from workers.cli.stack import ACTOR, database
+from workers.cli.stack import ACTOR, database, let_bells_leave, ring_channels
 
 
 @app.command()
@@ -65,14 +65,11 @@ def _by_filters(filters: dict[str, str], tenant: str | None) -> dict[str, Any]:
 
 
 def _replay(tenant: str | None, **what: Any) -> dict[str, Any]:
-    from tasks.bells import ring_deliveries, ringer
-
     with database() as connection:
         result = replay_dead_letters(connection, tenant=tenant, actor=ACTOR, **what)
         due = due_by_channel(connection, result["replayed"])
-    for channel, ids in due.items():
-        ring_deliveries(channel, ids)
-    ringer().flush()
+    ring_channels(due)
+    let_bells_leave()
     return result
 
 

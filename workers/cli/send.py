@@ -19,7 +19,7 @@ from pipeline.setup import FIRST_TENANT, check_tenant
 from workers.cli.app import app
 from workers.cli.output import JsonOption, counted, print_json, say, show_table
 from workers.cli.progress import Steps
-from workers.cli.stack import database
+from workers.cli.stack import database, let_bells_leave, ring_events
 
 BATCH: Final = 1_000  # events in a transaction
 BATCH_CHARACTERS: Final = 16 * 1024 * 1024  # of their data and attachments, whatever their number
@@ -115,8 +115,6 @@ class _Lines:
 
 def _publish(source: _Single | _Lines, *, quiet: bool) -> list[Answer]:
     """Check everything first, so that a mistake on the last line of a file leaves nothing half sent; then store."""
-    from tasks.bells import ring_ingest, ringer
-
     answers: list[Answer] = []
     with Steps(len(source), hidden=quiet or len(source) < LONG) as steps:
         with database() as connection:
@@ -127,10 +125,10 @@ def _publish(source: _Single | _Lines, *, quiet: bool) -> list[Answer]:
         for batch in _batches(source):
             with database() as connection:
                 taken = accept_only(connection, batch)
-            ring_ingest([answer.id for answer in taken if answer.status == "accepted"])
+            ring_events([answer.id for answer in taken if answer.status == "accepted"])
             answers += taken
             sent(len(batch))
-    ringer().flush()
+    let_bells_leave()
     return answers
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -48,6 +48,29 @@ def database() -> Iterator[Connection]:
         if getattr(error.orig, "sqlstate", None) == NOT_MIGRATED:
             raise StackError("The database has no tables yet; `bellwire migrate` makes them.") from error
         raise StackError(f"PostgreSQL refused: {_first_line(error)}") from error
+
+
+# Celery's application reads the broker's address when it is imported, so it is imported when that is known.
+def ring_events(ids: Sequence[str]) -> None:
+    """Say that these events wait for routing."""
+    from tasks.bells import ring_ingest
+
+    ring_ingest(ids)
+
+
+def ring_channels(due: Mapping[str, Sequence[str]]) -> None:
+    """Say that these deliveries are due, by channel."""
+    from tasks.bells import ring_deliveries
+
+    for channel, ids in due.items():
+        ring_deliveries(channel, ids)
+
+
+def let_bells_leave() -> None:
+    """Wait for the last bells, a few seconds at the most: without them the sweep finds the work."""
+    from tasks.bells import ringer
+
+    ringer().flush()
 
 
 def _first_line(error: DBAPIError) -> str:
