@@ -32,7 +32,7 @@ from domain import verdict
 from domain.states import DeliveryStatus
 from domain.vocabulary import Reason
 from models.engine import transaction
-from pipeline.bulkhead import give_back_slots, take_slots
+from pipeline.bulkhead import give_back_slots, make_slots, take_slots
 from pipeline.deliver import Claim, Result, address, claim, look_again, message, settle
 from pipeline.render import RenderError
 from tasks.bells import ringer
@@ -59,6 +59,7 @@ class Line:
         self._sender = sender
         self._bulkhead = provider.capabilities.bulkhead
         self._room = self._bulkhead.concurrent + self._bulkhead.waiting
+        self._has_slots = False
         self._under_way: dict[int, int] = {}  # sends that are not settled, by the token of their claim
         self._rung = asyncio.Event()
         self._quiet = asyncio.Event()
@@ -121,7 +122,10 @@ class Line:
         with transaction() as connection:
             if not self._bulkhead.shared:
                 return claim(connection, self.channel, most, lease, now)
+            if not self._has_slots:
+                make_slots(connection, self.channel, self._bulkhead.concurrent)
             slots = take_slots(connection, self.channel, self._bulkhead.concurrent, lease)
+            self._has_slots = bool(slots.numbers)
             if not slots.numbers:
                 return None
             each = self._room // self._bulkhead.concurrent
