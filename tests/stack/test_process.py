@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from workers.stack.places import Places
-from workers.stack.process import Program, end, start
+from workers.stack.process import Program, Steps, end, start
 
 # Ignores the signals it is given by number and says when it does.
 STUBBORN = """
@@ -94,13 +94,21 @@ def test_a_program_that_listens_to_nothing_is_killed(places: Places) -> None:
     assert child.returncode == -signal.SIGKILL
 
 
-def test_a_second_request_skips_the_patience(places: Places) -> None:
-    program = deaf_program(places, (signal.SIGTERM, 600.0), (signal.SIGQUIT, 600.0), deaf_to=(signal.SIGTERM,))
+@pytest.mark.parametrize(
+    ("steps", "deaf_to", "last"),
+    [
+        (((signal.SIGTERM, 600.0), (signal.SIGQUIT, 600.0)), (signal.SIGTERM,), signal.SIGQUIT),
+        (((signal.SIGTERM, 600.0), (signal.SIGQUIT, 0.2)), (signal.SIGTERM, signal.SIGQUIT), signal.SIGKILL),
+        (((signal.SIGTERM, 600.0),), (signal.SIGTERM,), signal.SIGKILL),
+    ],
+)
+def test_a_second_request_skips_the_first_patience(
+    places: Places, steps: Steps, deaf_to: tuple[int, ...], last: signal.Signals
+) -> None:
+    program = deaf_program(places, *steps, deaf_to=deaf_to)
     child = running(program, places)
-    begun = time.monotonic()
     end([(program, child)], lambda seconds: not patient(seconds))
-    assert child.returncode == -signal.SIGQUIT
-    assert time.monotonic() - begun < 60
+    assert child.returncode == -last
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")

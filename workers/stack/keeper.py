@@ -6,7 +6,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from workers.stack.leftovers import forget_postgres
+from workers.stack.leftovers import clear_postgres
 from workers.stack.places import Places
 from workers.stack.process import Program, end, start
 from workers.stack.readiness import Listener
@@ -78,7 +78,7 @@ class Keeper:
 
     def _start_again(self, kept: Kept, now: float) -> None:
         if kept.program.name == "postgres":
-            forget_postgres(self._places)
+            clear_postgres(self._places)
         kept.child, kept.started, kept.due = start(kept.program, self._places), now, None
 
 

@@ -36,17 +36,18 @@ def end_leftovers(places: Places) -> int:
         signal.SIGINT,
         POSTGRES_PATIENCE,
     )
-    _end(_working_in(str(places.postgres)), signal.SIGQUIT, PATIENCE)
-    forget_postgres(places)
+    clear_postgres(places)
     return len(services) + len(servers)
 
 
-def forget_postgres(places: Places) -> None:
-    """Remove the notes of a server that is certainly gone.
+def clear_postgres(places: Places) -> None:
+    """End what is left of a server whose parent process is gone, then remove its notes.
 
-    PostgreSQL takes a process with the id of its dead predecessor for the predecessor itself and refuses to start;
-    where ids begin anew at each start, as in containers, that is what happens.
+    In this order: the notes are what keeps two servers from one data folder while a single process of the old one
+    lives. Left there, they keep the next from starting once a stranger has the old one's process id, and where ids
+    begin anew at each start, as in containers, that is soon.
     """
+    _end(_working_in(str(places.postgres)), signal.SIGQUIT, PATIENCE)
     for file in (places.postgres / "postmaster.pid", *places.sockets.glob(".s.PGSQL.*")):
         file.unlink(missing_ok=True)
 

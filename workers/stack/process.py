@@ -66,25 +66,24 @@ Pause = Callable[[float], bool]
 
 def end(children: Iterable[tuple[Program, subprocess.Popen[bytes]]], pause: Pause) -> None:
     """End `children` together, each by its own steps, and return when all are gone."""
-    begun = time.monotonic()
+    begun, hurry = time.monotonic(), False
     told: dict[int, signal.Signals] = {}
     running = [(program, child) for program, child in children if child.poll() is None]
-    hurry = False
     while running:
         for program, child in running:
-            step = _step(program, time.monotonic() - begun, hurry=hurry)
+            # In a hurry the polite first step is over at once.
+            step = _step(program.steps[1:] if hurry else program.steps, time.monotonic() - begun)
             if told.get(child.pid) != step:
                 told[child.pid] = step
                 child.send_signal(step)
-        hurry = pause(0.05) or hurry
+        if pause(0.05) and not hurry:
+            begun, hurry = time.monotonic(), True
         running = [(program, child) for program, child in running if child.poll() is None]
 
 
-def _step(program: Program, elapsed: float, *, hurry: bool) -> signal.Signals:
-    """The signal whose turn it is `elapsed` seconds after the first; in a hurry the last one before SIGKILL."""
-    if hurry:
-        return program.steps[-1][0] if len(program.steps) > 1 else signal.SIGKILL
-    for number, seconds in program.steps:
+def _step(steps: Steps, elapsed: float) -> signal.Signals:
+    """The signal whose turn it is `elapsed` seconds after the first."""
+    for number, seconds in steps:
         if elapsed < seconds:
             return number
         elapsed -= seconds
