@@ -79,6 +79,11 @@ class Intake:
             raise outcome
         return outcome
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for the next transaction."""
+        return len(self._queue)
+
     def stop(self, timeout: float) -> None:
         """Store what is waiting, then end."""
         with self._more:

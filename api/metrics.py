@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.intake import Intake
 from api.probes import Probe, Servers
 from channels.breaker import Breakers
 from config.connections import redis_client
@@ -48,6 +49,8 @@ async def metrics(request: Request) -> Response:
     """Figures in Prometheus' text format. What does not answer in time is left out, and says so by its `_up`."""
     figures: Figures = request.app.state.figures
     families = [*await figures.of_database(), *await figures.of_queues(), *await figures.of_breakers()]
+    intake: Intake = request.app.state.intake
+    families.append(_gauge("bellwire_intake_waiting", "Requests here that wait for the next commit.", intake.waiting))
     registry = CollectorRegistry()
     registry.register(_Fixed([*families, *REQUESTS.collect(), *LATENCY.collect()]))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
@@ -162,16 +165,19 @@ def _families(seen: Mapping[str, Any]) -> Iterator[Metric]:
     )
     for channel, seconds in seen["oldest_due_seconds"]["by_channel"].items():
         oldest.add_metric([channel], seconds)
-    waiting = GaugeMetricFamily("bellwire_unrouted_events", "Events that were accepted and are not routed yet.")
-    waiting.add_metric([], seen["events"]["accepted"])
-    age = GaugeMetricFamily("bellwire_oldest_unrouted_seconds", "For how long the oldest of them waits.")
-    age.add_metric([], seen["events"]["oldest_seconds"])
-    yield from (finals, skipped, live, dead, oldest, waiting, age)
+    yield from (finals, skipped, live, dead, oldest)
+    events = seen["events"]
+    yield _gauge("bellwire_unrouted_events", "Events that were accepted and are not routed yet.", events["accepted"])
+    yield _gauge("bellwire_oldest_unrouted_seconds", "For how long the oldest waits.", events["oldest_seconds"])
 
 
 def _up(server: str, answers: bool) -> Metric:
-    gauge = GaugeMetricFamily(f"bellwire_{server}_up", f"Whether the {server} answered.")
-    gauge.add_metric([], int(answers))
+    return _gauge(f"bellwire_{server}_up", f"Whether the {server} answered.", int(answers))
+
+
+def _gauge(name: str, about: str, value: float) -> Metric:
+    gauge = GaugeMetricFamily(name, about)
+    gauge.add_metric([], value)
     return gauge
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, Final
 
 import redis
@@ -113,7 +114,7 @@ class Servers:
         return None
 
     def _ask_broker(self) -> str | None:
-        with fast_connection() as connection, connection.channel():
+        with _broker() as connection, connection.channel():
             return None
 
     def _ask_redis(self) -> str | None:
@@ -126,9 +127,17 @@ class Servers:
         return None
 
 
+@contextmanager
+def _broker() -> Iterator[Any]:
+    """A connection, or the error of the first try; left alone, the library would sleep and try again."""
+    with fast_connection() as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
+        yield connection
+
+
 def _depths() -> dict[str, int]:
     depths = {}
-    with fast_connection() as connection:
+    with _broker() as connection:
         for name in (*(queue.name for queue in queues()), events_exchange().queue):
             # A question about a queue that does not exist ends an AMQP channel.
             with connection.channel() as channel:

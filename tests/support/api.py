@@ -18,7 +18,12 @@ import jwt
 import psycopg
 from sqlalchemy import Connection, create_engine
 
+from config.catalogue import shipped
+from domain.vocabulary import CHANNELS
 from models.engine import normalised
+from pipeline.directory import Directory
+from pipeline.envelope import parse_many
+from pipeline.publish import accept_and_route
 from pipeline.setup import NewKey, create_key, ensure_tenant
 from tests.support.waiting import wait_until
 from workers.stack.listening import address, listen
@@ -80,6 +85,19 @@ class Api:
                 return work(connection)
         finally:
             engine.dispose()
+
+    def route(self, *events: dict[str, Any], tenant: str = "default") -> list[str]:
+        """Publish and route events as a worker does; their ids."""
+        parsed = parse_many(list(events), tenant=tenant, catalogue=shipped().event_types)
+
+        def work(connection: Connection) -> list[str]:
+            ensure_tenant(connection, tenant)
+            tenants = Directory().look_up(connection, {tenant})
+            answers, _ = accept_and_route(connection, tenants, parsed, dict.fromkeys(CHANNELS, True))
+            return [answer.id for answer in answers]
+
+        ids: list[str] = self.in_transaction(work)
+        return ids
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """What the database answers."""
