@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import re
+import unicodedata
 from email.message import EmailMessage
 
 import pytest
@@ -162,8 +163,11 @@ def test_every_character_of_a_text_arrives(text):
     assert part(read(compose(message(text=text + ".", html=None), FROM, TO)), "plain") == text + ".\n"
 
 
-@given(st.text())
+@given(st.text(st.characters()))
 def test_a_header_text_is_one_printable_line(text):
     line = one_line(text)
-    assert len(line.splitlines()) <= 1
-    line.encode()
+    assert not any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in line)
+
+
+def test_control_characters_become_spaces_and_joined_emoji_stay_joined():
+    assert one_line(" a\r\n\x00\x1b[31mb\u2028c\x7f\ud800 👩‍👧 ") == "a [31mb c 👩‍👧"

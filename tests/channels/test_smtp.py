@@ -144,6 +144,21 @@ def test_a_server_that_stops_reading_in_the_middle_means_not_sent(run, provider_
         thread.join()
 
 
+@pytest.mark.parametrize("fault", [Fault.HANG, Fault.TRICKLE])
+@pytest.mark.parametrize("step", ["greeting", "rcpt", "end"])
+def test_at_the_deadline_the_connection_is_broken_and_its_thread_is_free(step, fault, mail, provider_of, run):
+    mail.script(step, Reply(fault=fault))
+
+    async def scenario() -> None:
+        provider = provider_of(mail.url, deadline=0.5)
+        with pytest.raises(NotSentError if step != "end" else OutcomeUnknownError):
+            await provider.send(message(), TO)
+        assert await asyncio.to_thread(mail.wait_for, lambda seen: seen.open_connections == 0, 3)
+        await provider.close()
+
+    run(scenario())
+
+
 def test_after_the_deadline_nothing_leaves_any_more():
     attempt = Attempt()
     attempt.enter(Step.DATA)

@@ -108,6 +108,10 @@ class _Conversation(SMTP):  # type: ignore[misc]  # the library has no types
         self._greeted = False
         self.number = receiver.opened(self)
 
+    def eof_received(self) -> bool | None:
+        super().eof_received()
+        return False  # the library would keep the connection when the other side goes before the greeting
+
     def connection_lost(self, error: Exception | None) -> None:
         self._receiver.closed(self)
         super().connection_lost(error)
