@@ -1,0 +1,138 @@
+"""The command line in this process, on a database, a broker and a Redis of the tests' own."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from config.settings import settings
+from domain import verdict
+from models.engine import engine, transaction
+from models.metadata import metadata
+from pipeline.deliver import Result, claim, settle
+from pipeline.directory import Directory
+from pipeline.publish import route_accepted
+from pipeline.sealing import _seal
+from pipeline.setup import ensure_tenant
+from pipeline.users import put_user
+from workers.cli.app import run
+
+TENANT = "acme"
+SSL = ("ssl_failure", "--tenant", TENANT, "--data", '{"host": "shop.example.org"}')
+
+
+@dataclass
+class Said:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+class Terminal:
+    """Runs commands as a person would type them."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str, debug: bool = False) -> Said:
+        self._capsys.readouterr()
+        code = run(arguments, debug=debug)
+        out, err = self._capsys.readouterr()
+        return Said(code, out, err)
+
+    def send(self, *more: str) -> str:
+        """Publish the usual event; its id."""
+        return str(self("send", *SSL, *more, "--json").json["id"])
+
+
+def _forget() -> None:
+    if engine.cache_info().currsize:
+        engine().dispose()
+    for cached in (engine, settings, _seal):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A home on which nothing runs, and no settings."""
+    for name in [name for name in os.environ if name.startswith("BELLWIRE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BELLWIRE_HOME", str(tmp_path / "home"))
+    _forget()
+    yield tmp_path
+    _forget()
+
+
+@pytest.fixture
+def terminal(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    """A terminal on a machine without an installation."""
+    return Terminal(capsys)
+
+
+@pytest.fixture
+def installation(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, module_database_url: str, broker_url: str, redis_url: str
+) -> None:
+    """A migrated database with the tenant acme, and nobody at work."""
+    monkeypatch.setenv("BELLWIRE_DATABASE_URL", module_database_url)
+    monkeypatch.setenv("BELLWIRE_BROKER_URL", broker_url)
+    monkeypatch.setenv("BELLWIRE_REDIS_URL", redis_url)
+    monkeypatch.setenv("BELLWIRE_SECRET_KEY", "k" * 40)
+    monkeypatch.setenv("BELLWIRE_JWT_SECRET", "j" * 40)
+    _forget()
+    with transaction() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+        ensure_tenant(connection, TENANT)
+        for user_id, chat in (("ada", 71), ("bo", 72)):
+            body = {"email": f"{user_id}@example.org", "telegram_chat_id": chat, "roles": ["operations"]}
+            put_user(connection, tenant=TENANT, user_id=user_id, body=body, actor="cli")
+
+
+@pytest.fixture
+def bellwire(installation: None, terminal: Terminal) -> Terminal:
+    """A terminal on a machine with an installation."""
+    return terminal
+
+
+@pytest.fixture
+def work(installation: None) -> Any:
+    """Does what workers do: routes what was accepted, and settles what is due."""
+    return Work()
+
+
+class Work:
+    def route(self) -> None:
+        with transaction() as connection:
+            ids = connection.execute(text("SELECT id::text FROM events WHERE status = 'accepted'")).scalars().all()
+            route_accepted(
+                connection, Directory(), ids, dict.fromkeys(("email", "telegram", "webhook", "in_app"), True)
+            )
+
+    def refuse(self, channel: str) -> list[str]:
+        """Everything due on a channel becomes a dead letter; the deliveries' ids."""
+        with transaction() as connection:
+            taken = claim(connection, channel, 200, 30.0, monotonic())
+            results = [
+                Result(row.id, verdict.refused(0), channel, datetime.now(UTC), 7, "550 no such mailbox")
+                for row in taken.rows
+            ]
+            settle(connection, taken.token, results)
+        return sorted(row.id for row in taken.rows)
