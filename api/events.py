@@ -82,6 +82,9 @@ class EventFilters(Page):
     type: Optional = None
     status: Optional = None
     severity: Optional = None
+    branch: Optional = None
+    customer_id: Optional = None
+    fingerprint: Optional = None
     since: Optional = None
 
 
