@@ -45,9 +45,7 @@ def site(servers: Servers) -> Iterator[Installation]:
 
     Its leases are as short as the deadline of webhooks allows: what a killed worker held is free after 13 seconds.
     """
-    servers.empty_valkey()
-    places = servers.places
-    with Installation(servers.new_database(), places.broker_url, places.redis_url, LEASE_SECONDS="13") as made:
+    with servers.install(LEASE_SECONDS="13") as made:
         yield made
 
 

@@ -17,11 +17,17 @@ UNCERTAIN = ("unknown", "lost")
 
 
 def check_invariants(
-    site: Installation, receiver: Ledger, published: Sequence[dict[str, Any]], *, duplicates: bool = True
+    site: Installation,
+    receiver: Ledger,
+    published: Sequence[dict[str, Any]],
+    *,
+    mail: Ledger | None = None,
+    duplicates: bool = True,
 ) -> list[Row]:
     """Hold the whole ledger against what was published and what arrived; answers the deliveries.
 
     Args:
+        receiver: where every webhook leads; `mail`: where every email does.
         published: every event of the installation that anybody was told is accepted, once.
         duplicates: whether a fault may have doubled something; without one nothing may arrive twice.
 
@@ -38,7 +44,10 @@ def check_invariants(
         _tells_its_attempts(delivery)
     _dead_letters_are_kept(site, deliveries)
     _counted_once(site, deliveries)
-    _arrived(receiver, deliveries, duplicates=duplicates)
+    _arrived(receiver, _of(deliveries, "webhook"), duplicates=duplicates)
+    _says_what_was_published(receiver, _of(deliveries, "webhook"))
+    if mail is not None:
+        _arrived(mail, _of(deliveries, "email"), duplicates=duplicates)
     return deliveries
 
 
@@ -110,19 +119,24 @@ def _counted_once(site: Installation, deliveries: Sequence[Row]) -> None:
     assert counted == ended, "the statistics count something twice or not at all"
 
 
-def _arrived(receiver: Ledger, deliveries: Sequence[Row], *, duplicates: bool) -> None:
-    told = {delivery["id"]: delivery for delivery in deliveries if delivery["channel"] == "webhook"}
-    for received in list(receiver.received):
-        assert received.key in told, "something arrived that nobody was to send"
-        assert json.loads(received.body)["data"] == told[received.key]["data"], (
-            "it says something else than was published"
-        )
+def _of(deliveries: Sequence[Row], channel: str) -> dict[str, Row]:
+    return {delivery["id"]: delivery for delivery in deliveries if delivery["channel"] == channel}
+
+
+def _arrived(receiver: Ledger, told: dict[str, Row], *, duplicates: bool) -> None:
     accepted = receiver.times_accepted()
     requests = Counter(received.key for received in list(receiver.received))
+    assert requests.keys() <= told.keys(), "something arrived that nobody was to send"
     for id_, delivery in told.items():
         where = f"{id_}, {delivery['status']}, attempts {delivery['outcomes']}, arrived {accepted[id_]} times"
         assert requests[id_] <= len(delivery["outcomes"]), f"sent without a record: {where}"
         sent = int(delivery["status"] == "sent")
-        assert accepted[id_] >= sent, f"lost: {where}"
+        assert requests[id_] >= sent, f"lost: {where}"
         uncertain = sum(outcome in UNCERTAIN for outcome in delivery["outcomes"])
         assert accepted[id_] <= sent + (uncertain if duplicates else 0), f"too often: {where}"
+
+
+def _says_what_was_published(receiver: Ledger, told: dict[str, Row]) -> None:
+    for received in list(receiver.received):
+        said = json.loads(received.body)
+        assert said["data"] == told[received.key]["data"], "it says something else than was published"

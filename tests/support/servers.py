@@ -15,12 +15,14 @@ import psycopg
 import redis
 
 from models.migrate import upgrade
+from tests.support.installation import Installation
 from tests.support.process import PYTHON, Process
 from tests.support.waiting import wait_until
 from workers.stack import postgres, valkey
 from workers.stack.places import Places
 
 TEMPLATE = "migrated"
+KEYSPACES = 16  # that Valkey has
 
 # Who looks into the history of a delivery: every status that it ever had, in order.
 HISTORY = """
@@ -43,6 +45,7 @@ class Servers:
         self._home = Path(tempfile.mkdtemp(prefix="bellwire-own-"))
         self._logs = Path(tempfile.mkdtemp(prefix="bellwire-own-logs-"))
         self._numbers = count(1)
+        self._keyspaces = count()
         self.places = Places.of(self._home)
 
     def __enter__(self) -> Self:
@@ -83,6 +86,21 @@ class Servers:
         self.execute("postgres", f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
         return self.database_url(name)
 
+    def install(self, **settings: str) -> Installation:
+        """An installation with a database of its own, and empty keyspaces that no other one reads."""
+        number = next(self._keyspaces) % (KEYSPACES // 2) * 2
+        socket = self.places.valkey_socket
+        made = Installation(
+            self.new_database(),
+            f"redis+socket://{socket}?virtual_host={number}",
+            f"unix://{socket}?db={number + 1}",
+            **settings,
+        )
+        for keyspace in (number, number + 1):
+            with redis.Redis(unix_socket_path=str(socket), db=keyspace) as client:
+                client.flushdb()
+        return made
+
     def database_url(self, name: str) -> str:
         """The URL of a database."""
         return self.places.database_url_of(name)
@@ -94,7 +112,7 @@ class Servers:
 
     def empty_valkey(self) -> None:
         """Forget every bell, breaker and limit."""
-        with redis.Redis.from_url(self.places.redis_url) as client:
+        with redis.Redis(unix_socket_path=str(self.places.valkey_socket)) as client:
             client.flushall()
 
     def _start(self, name: str, last_signal: signal.Signals) -> Process:
