@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 from multidict import CIMultiDictProxy
@@ -27,6 +27,9 @@ KEEP_ALIVE: Final = 1.5  # seconds; shorter than common servers', or they hang u
 CONNECTIONS: Final = 512  # per process; above every bulkhead, which is what really limits
 
 
+_KEPT: Final[dict[str, Any]] = {"limit": CONNECTIONS, "keepalive_timeout": KEEP_ALIVE}
+
+
 class UnreachableError(NotSentError):
     """Refused or not found: nobody was there, so another try a second later is free."""
 
@@ -37,6 +40,18 @@ class Answer(NamedTuple):
     status: int
     headers: CIMultiDictProxy[str]
     body: bytes
+
+
+class _GuardedConnector(aiohttp.TCPConnector):
+    """Connects to what the guard permits, and closes the resolver that it brought along."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._names = GuardedResolver(guard)
+        super().__init__(resolver=self._names, socket_factory=guard.open_socket, **_KEPT)
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        await super().close(abort_ssl=abort_ssl)
+        await self._names.close()
 
 
 def timeout_of(seconds: float) -> aiohttp.ClientTimeout:
@@ -52,12 +67,7 @@ def open_session(
     With a guard every socket is checked. Proxies of the environment are ignored: they would connect for us, past the
     guard.
     """
-    connector = aiohttp.TCPConnector(
-        limit=CONNECTIONS,
-        keepalive_timeout=KEEP_ALIVE,
-        resolver=GuardedResolver(guard) if guard else None,
-        socket_factory=guard.open_socket if guard else None,
-    )
+    connector = _GuardedConnector(guard) if guard else aiohttp.TCPConnector(**_KEPT)
     return aiohttp.ClientSession(
         connector=connector,
         timeout=timeout,
@@ -66,14 +76,6 @@ def open_session(
         auto_decompress=False,
         skip_auto_headers=("Accept", "Accept-Encoding"),
     )
-
-
-async def close_session(session: aiohttp.ClientSession) -> None:
-    """Close the connections and, which aiohttp leaves to us, a resolver of our own."""
-    connector = session.connector
-    await session.close()
-    if isinstance(connector, aiohttp.TCPConnector) and isinstance(connector._resolver, GuardedResolver):
-        await connector._resolver.close()
 
 
 async def exchange(

@@ -29,7 +29,7 @@ from channels.base import (
     RefusedError,
     SendError,
 )
-from channels.http import CONNECT_TIMEOUT, close_session, exchange, open_session
+from channels.http import CONNECT_TIMEOUT, exchange, open_session
 from channels.markdown import cut_markdown, plain
 from config.settings import Settings
 
@@ -72,7 +72,7 @@ class _Request(BaseRequest):
     async def shutdown(self) -> None:
         session, self._session = self._session, None
         if session is not None:
-            await close_session(session)
+            await session.close()
 
     async def do_request(
         self, url: str, method: str, request_data: RequestData | None = None, *_: Any, **__: Any

@@ -16,7 +16,7 @@ from yarl import URL
 
 from channels.base import Address, Bulkhead, Capabilities, Message, NotSentError, Provider, Receipt, RefusedError
 from channels.guard import Guard, check_url
-from channels.http import Answer, UnreachableError, close_session, exchange, open_session, retry_after, timeout_of
+from channels.http import Answer, UnreachableError, exchange, open_session, retry_after, timeout_of
 from config.settings import Settings
 from domain.errors import InvalidInputError
 
@@ -82,7 +82,7 @@ class WebhookProvider(Provider):
         """Close the connections; the next send opens new ones."""
         session, self._session = self._session, None
         if session is not None:
-            await close_session(session)
+            await session.close()
 
 
 def signed_headers(delivery_id: str, body: bytes, secrets: Sequence[bytes], timestamp: int) -> dict[str, str]:

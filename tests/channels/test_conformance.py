@@ -27,7 +27,7 @@ from channels.registry import PROVIDERS
 from workers.receivers.script import Fault, Ledger, Reply
 from workers.receivers.together import Receivers
 
-DEADLINE = 1.5  # seconds, instead of the provider's own
+DEADLINE = 1.0  # seconds, instead of the provider's own
 SLACK = 0.6  # seconds that a busy machine may add
 SECRET_WORDS = ("top-secret", "private-body", "someone", "signing-key")
 

@@ -14,7 +14,6 @@ from channels.base import NotSentError, OutcomeUnknownError, RefusedError
 from channels.guard import AddressRefusedError
 from channels.http import (
     UnreachableError,
-    close_session,
     ending,
     exchange,
     open_session,
@@ -87,7 +86,7 @@ def exchange_with(hooks, run, body=b"{}"):
         try:
             return await exchange(session, hooks.url + "/", body, {}, timeout)
         finally:
-            await close_session(session)
+            await session.close()
 
     return run(scenario())
 

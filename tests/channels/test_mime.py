@@ -158,6 +158,15 @@ def test_no_text_adds_a_header_or_tears_the_mail(title, name, text, html):
     assert parsed.get_content_type() == "multipart/alternative"
 
 
+@given(local=st.text(min_size=1), domain=st.sampled_from(["example.org", "bücher.example", "localhost"]))
+def test_an_address_that_is_taken_can_be_written_and_one_that_cannot_is_refused(local, domain):
+    try:
+        to = mailbox(f"{local}@{domain}")
+    except ValueError:
+        return
+    assert to.international == (not compose(message(), FROM, to).isascii())
+
+
 @given(text=st.text(alphabet=st.characters(exclude_categories=("Cs", "Cc"))))
 def test_every_character_of_a_text_arrives(text):
     assert part(read(compose(message(text=text + ".", html=None), FROM, TO)), "plain") == text + ".\n"
