@@ -13,6 +13,7 @@ from domain.preferences import wants
 from domain.routing import Routing, glob_matches
 from domain.vocabulary import CHANNELS, Reason
 
+MOST_NAMED = 1_000  # users in one list of an event's data; the door takes as many recipients
 EVERYONE = ""  # stands for all users in the set of those whom an acknowledgement silenced
 
 
@@ -124,8 +125,8 @@ def plan(
         if notification.deliveries:
             result.notifications.append(notification)
         else:
-            told_already = any(one.reason is Reason.DUPLICATE for one in left_out)
-            reason = Reason.DUPLICATE if told_already else Reason.NO_ENABLED_CHANNELS
+            told_already = any(one.reason is Reason.SAME_ADDRESS for one in left_out)
+            reason = Reason.SAME_ADDRESS if told_already else Reason.NO_ENABLED_CHANNELS
             result.skipped.append(Skipped(notification.person.label, None, reason))
     if any("webhook" in route.channels for route in routing.matched):
         _tell_tenant(result, event.type, tenant_webhooks, silenced)
@@ -155,13 +156,18 @@ ADDRESS_FIELDS = {"email": "email", "phone": "sms", "telegram_chat_id": "telegra
 def _named(event: Event, path: str, *, leave_out_actor: bool) -> tuple[list[Wish], list[Person], list[Skipped]]:
     root = {"data": event.data, "actor_id": event.actor_id, "customer_id": event.customer_id}
     value = lookup(root, path)
-    ids = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str) and one]
+    named = value if isinstance(value, list) else [value]
+    ids = list(dict.fromkeys(one for one in named if isinstance(one, str) and one))
     if not ids:
         return [], [], [Skipped(path, None, Reason.PATH_NOT_FOUND)]
+    skipped = []
     if leave_out_actor and event.actor_id in ids:
-        kept = [Wish("user", one) for one in ids if one != event.actor_id]
-        return kept, [], [Skipped(event.actor_id or "", None, Reason.IS_ACTOR)]
-    return [Wish("user", one) for one in ids], [], []
+        ids.remove(event.actor_id)
+        skipped.append(Skipped(event.actor_id, None, Reason.IS_ACTOR))
+    if len(ids) > MOST_NAMED:
+        ids = ids[:MOST_NAMED]
+        skipped.append(Skipped(path, None, Reason.TOO_MANY_RECIPIENTS))
+    return [Wish("user", one) for one in ids], [], skipped
 
 
 def _recipients(
@@ -222,7 +228,7 @@ def _fill(
         for delivery in deliveries:
             way = (channel, delivery.address)
             if delivery.webhook is None and way in taken:
-                skipped.append(Skipped(person.label, channel, Reason.DUPLICATE))
+                skipped.append(Skipped(person.label, channel, Reason.SAME_ADDRESS))
                 continue
             taken.add(way)
             notification.deliveries.append(delivery)

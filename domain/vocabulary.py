@@ -100,6 +100,8 @@ class Reason(StrEnum):
     IS_ACTOR = "is_actor"
     NOT_RENDERED = "not_rendered"
     PATH_NOT_FOUND = "path_not_found"
+    TOO_MANY_RECIPIENTS = "too_many_recipients"
+    SAME_ADDRESS = "same_address"
     NO_CUSTOMER = "no_customer"
     CHANNEL_NOT_BUILT = "channel_not_built"
     EVENT_MISMATCH = "event_mismatch"

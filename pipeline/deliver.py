@@ -310,7 +310,14 @@ def _result_row(result: Result) -> dict[str, Any]:
         "provider": result.provider,
         "started_at": result.started_at and result.started_at.isoformat(),
         "duration_ms": result.duration_ms,
-        "detail": result.detail,
-        "message_id": result.message_id,
-        "moved_to": result.moved_to,
+        "detail": _storable(result.detail),
+        "message_id": result.message_id and _storable(result.message_id),
+        "moved_to": result.moved_to and _storable(result.moved_to),
     }
+
+
+def _storable(said: str) -> str:
+    """What the other side said, without what a column of text refuses: it must not cost the whole batch its results."""
+    if said.isprintable():
+        return said
+    return said.replace("\x00", "").encode("utf-8", "replace").decode()

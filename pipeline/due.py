@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 DELIVERIES = text("""
-SELECT channel, count(*) AS count FROM (
+SELECT channel, count(*) AS waiting FROM (
     SELECT channel FROM deliveries
     WHERE due_at <= now() AND tenant = :tenant AND (lease_until IS NULL OR lease_until < now()) LIMIT :most
 ) AS due GROUP BY channel ORDER BY channel
@@ -34,4 +34,4 @@ def due_of(connection: Connection, tenant: str, age: float) -> Due:
     """What is due of a tenant. Events younger than `age` seconds have a bell on its way."""
     rows = connection.execute(DELIVERIES, {"tenant": tenant, "most": MOST})
     events = connection.execute(EVENTS, {"tenant": tenant, "age": age, "most": MOST}).scalar_one()
-    return Due({channel: count for channel, count in rows}, events)
+    return Due({row.channel: row.waiting for row in rows}, events)

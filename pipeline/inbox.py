@@ -26,7 +26,7 @@ class Words:
 
 
 def words(event: Event, template: str, person: Person) -> Words:
-    """The in-app face. A template that fails must not hold up the others, so the type stands in for it."""
+    """The in-app face. Words that fail must not hold up a whole batch, so the type stands in for them."""
     try:
         said = render(
             "in_app",
@@ -47,6 +47,9 @@ def words(event: Event, template: str, person: Person) -> Words:
         )
     except RenderError as error:
         log.warning("not_rendered", event_id=event.id, channel="in_app", problem=str(error))
+        return Words(event.type, "")
+    except Exception:  # a bug, which one event's data must not turn into a standstill
+        log.exception("not_rendered", event_id=event.id, channel="in_app")
         return Words(event.type, "")
     return Words(said.title or event.type, said.text, said.link_url, said.link_text)
 

@@ -43,6 +43,8 @@ REASONS: Final[dict[Reason, str]] = {
     R.IS_ACTOR: "the one who caused an event is not told of it",
     R.NOT_RENDERED: "the template could not be filled in",
     R.PATH_NOT_FOUND: "the event has nobody at this place",
+    R.TOO_MANY_RECIPIENTS: "the list is longer than an event may tell; its beginning was told",
+    R.SAME_ADDRESS: "this address is told already, as somebody else's or as one that the event names",
     R.NO_CUSTOMER: "the event names no customer",
     R.CHANNEL_NOT_BUILT: "this installation does not have the channel",
     R.EVENT_MISMATCH: "the route is for other events",

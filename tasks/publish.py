@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, IntegrityError
 
 from config.catalogue import shipped
 from domain.errors import InvalidInputError
@@ -22,8 +23,12 @@ from tasks.batching import Letter
 from tasks.bells import ring_deliveries
 from tasks.child import Child, child
 from tasks.live import show
+from tasks.sending import DATABASE_AWAY
 
 log = structlog.get_logger(__name__)
+
+# What one message's data can bring about, and another try cannot mend.
+SPOILT = (DataError, IntegrityError, ValueError)
 
 
 @app.task(name="bellwire.publish", Strategy="tasks.batching:strategy")
@@ -35,10 +40,27 @@ def publish(events: Any) -> None:
 @app.task(name="bellwire.ingest")
 def ingest(ids: list[str]) -> None:
     """Route events that the API has accepted."""
-    here = child()
-    with transaction() as connection:
-        bells = route_accepted(connection, here.directory, ids, here.built)
+    route_waiting(child(), ids)
+
+
+def route_waiting(here: Child, ids: Sequence[str]) -> list[str]:
+    """Route accepted events and ring. The channels that were rung.
+
+    An event that cannot be routed holds up no other: it stays accepted, and every sweep comes back to it.
+    """
+    try:
+        with transaction() as connection:
+            bells = route_accepted(connection, here.directory, ids, here.built)
+    except DATABASE_AWAY:
+        raise
+    except Exception:
+        if len(ids) == 1:
+            log.exception("not_routed", event_id=ids[0])
+            return []
+        middle = len(ids) // 2
+        return route_waiting(here, ids[:middle]) + route_waiting(here, ids[middle:])
     ring(bells)
+    return list(bells.due)
 
 
 def publish_letters(letters: Sequence[Letter], source: str = "celery") -> None:
@@ -48,8 +70,12 @@ def publish_letters(letters: Sequence[Letter], source: str = "celery") -> None:
         sqlalchemy.exc.DBAPIError: nothing was stored; the same letters may come again.
     """
     here = child()
-    with transaction() as connection:
-        bells = _publish(connection, here, letters, source)
+    try:
+        with transaction() as connection:
+            bells = _publish(connection, here, letters, source)
+    except SPOILT as error:
+        _apart(letters, source, error)
+        return
     ring(bells)
 
 
@@ -58,6 +84,20 @@ def ring(bells: Bells) -> None:
     show(bells.frames)
     for channel, ids in bells.due.items():
         ring_deliveries(channel, ids)
+
+
+def _apart(letters: Sequence[Letter], source: str, error: Exception) -> None:
+    """A message that the database refuses is kept for a person; those that came with it are published without it."""
+    if len(letters) > 1:
+        middle = len(letters) // 2
+        publish_letters(letters[:middle], source)
+        publish_letters(letters[middle:], source)
+        return
+    problem = f"cannot be stored: {type(error).__name__}"
+    log.warning("event_rejected", source=source, problem=problem)
+    with transaction() as connection:
+        if unseen(connection, source, [letters[0].id]):
+            keep(connection, [Rejected(source, problem, letters[0].body)])
 
 
 def _publish(connection: Connection, here: Child, letters: Sequence[Letter], source: str) -> Bells:

@@ -234,6 +234,10 @@ class Line:
         except (RenderError, SettingsError) as error:
             result.verdict, result.detail = verdict.not_rendered(row.failures), str(error)[:500]
             return False
+        except Exception as error:  # a bug; the others of the batch must not pay for it
+            log.exception("not_rendered", delivery_id=row.id, channel=self.channel)
+            result.verdict, result.detail = verdict.not_rendered(row.failures), f"unexpected {type(error).__name__}"
+            return False
         try:
             async with asyncio.timeout(deadline + 1.0):  # the provider keeps its own; this one is for bugs
                 receipt = await self.provider.send(said, where)

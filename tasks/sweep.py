@@ -11,14 +11,13 @@ from config.queue import dead_letter_exchange
 from config.settings import settings
 from models.engine import transaction
 from pipeline.dead_letter import mark_announced, unannounced
-from pipeline.publish import route_accepted
 from pipeline.scheduled import show_due
 from pipeline.sweep import Work, forget_seen, look, take_round
 from tasks.app import app
 from tasks.bells import fast_connection, ringer
 from tasks.child import Child, child
 from tasks.live import show
-from tasks.publish import ring
+from tasks.publish import route_waiting
 
 log = structlog.get_logger(__name__)
 
@@ -61,12 +60,7 @@ def sweep_here(here: Child, age: float) -> None:
         frames = show_due(connection, datetime.now(UTC))
     show(frames)
     for start in range(0, len(found.forgotten), ROUTED_AT_ONCE):
-        with transaction() as connection:
-            bells = route_accepted(
-                connection, here.directory, found.forgotten[start : start + ROUTED_AT_ONCE], here.built
-            )
-        ring(bells)
-        for channel in bells.due:
+        for channel in route_waiting(here, found.forgotten[start : start + ROUTED_AT_ONCE]):
             here.sender.call_soon(channel)
     for channel in found.due:
         here.sender.call_soon(channel)

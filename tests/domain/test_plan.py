@@ -9,7 +9,7 @@ import pytest
 
 from domain.catalogue import EventType, Resolver, Route
 from domain.event import Event, Person, PreferenceEntry, WebhookEndpoint
-from domain.plan import EVERYONE, Plan, Skipped, Wish, plan, wishes
+from domain.plan import EVERYONE, MOST_NAMED, Plan, Skipped, Wish, plan, wishes
 from domain.routing import Routing
 from domain.vocabulary import Reason
 
@@ -87,6 +87,21 @@ def test_a_resolver_asks_for_users(
     asked, people, _ = wishes(resolver, event(**fields))
     assert asked == [Wish("user", user) for user in expected]
     assert people == []
+
+
+def test_somebody_who_is_named_twice_is_asked_for_once(event: Make) -> None:
+    named = event(data={"participants": ["u1", "u2", "u1"]})
+    assert wishes(Resolver("payload", path="data.participants"), named)[0] == [Wish("user", "u1"), Wish("user", "u2")]
+
+
+def test_a_list_without_end_is_cut_and_says_so(event: Make) -> None:
+    named = event(data={"participants": [f"u{number}" for number in range(MOST_NAMED + 2)]}, actor_id="u0")
+    asked, _, left_out = wishes(Resolver("participants", path="data.participants"), named)
+    assert asked == [Wish("user", f"u{number}") for number in range(1, MOST_NAMED + 1)]
+    assert left_out == [
+        Skipped("u0", None, Reason.IS_ACTOR),
+        Skipped("data.participants", None, Reason.TOO_MANY_RECIPIENTS),
+    ]
 
 
 @pytest.mark.mission("C-3")
@@ -391,7 +406,7 @@ def test_one_address_on_one_channel_gets_one_delivery_however_many_people_share_
     route = to_users("u1", "u2", channels=("email", "in_app"))
     decided = decide(route, people=[user("u1", addresses=shared), user("u2", addresses=shared)])
     assert told(decided) == [("u1", ["email", "in_app"]), ("u2", ["in_app"])]
-    assert decided.skipped == [Skipped("u2", "email", Reason.DUPLICATE)]
+    assert decided.skipped == [Skipped("u2", "email", Reason.SAME_ADDRESS)]
 
 
 def test_an_address_that_the_event_names_beside_its_user_gets_nothing_twice(

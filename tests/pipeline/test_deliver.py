@@ -226,6 +226,13 @@ def test_a_dead_letter_is_kept_with_its_cause(ops: Any) -> None:
     assert (letter.reason, letter.detail, letter.announced_at) == ("refused", "550 no such user", None)
 
 
+def test_whatever_the_other_side_says_can_be_stored(ops: Any) -> None:
+    ops.publish(SSL)
+    finish(ops, verdict.sent(0), detail="250 ok\x00\ud800\r\nü", message_id="<a\x00b>", moved_to="7\ud800")
+    (row,) = ops.execute("SELECT detail, message_id FROM attempts")
+    assert (row.detail, row.message_id) == ("250 ok?\r\nü", "<ab>")
+
+
 @pytest.mark.mission("C-9", "E-41")
 @pytest.mark.parametrize(
     ("found", "status"), [(verdict.sent(0), "delivered"), (verdict.refused(0), "created")], ids=["sent", "refused"]
