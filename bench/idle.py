@@ -28,7 +28,7 @@ def idle(*, seconds: float) -> dict[str, Any]:
             tempfile.TemporaryDirectory(prefix="bellwire-bench-") as logs,
             Child("stack", command, log=Path(logs) / "up.log", environment=environment, pipes=True) as child,
         ):
-            child.hear_line(seconds=90)
+            _wait_for_ready(child)
             time.sleep(SETTLE_SECONDS)
             before = cpu_seconds([child.pid])
             time.sleep(seconds)
@@ -37,6 +37,12 @@ def idle(*, seconds: float) -> dict[str, Any]:
     finally:
         shutil.rmtree(home, ignore_errors=True)
         shutil.rmtree(places.sockets, ignore_errors=True)
+
+
+def _wait_for_ready(child: Child) -> None:
+    """Hear what it says until it is ready; if it ends before, that is an error with its last words."""
+    while not child.hear_line(seconds=120).startswith("ready "):
+        pass
 
 
 def _figures(supervisor: int, places: Places, cores: float) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def compared(comparison: Comparison, runs: Runs) -> dict[str, Any]:
     """One ratio as JSON: the median of the rounds' ratios, so that a slow minute of the machine touches both sides."""
     values = [
         _value(comparison, over, under)
-        for over, under in zip(runs[comparison.over], runs[comparison.under], strict=True)
+        for over, under in zip(runs[comparison.over], runs[comparison.under], strict=False)
     ]
     value = round(median(values), 3)
     return {
@@ -80,8 +80,8 @@ def compared(comparison: Comparison, runs: Runs) -> dict[str, Any]:
     }
 
 
-def as_json(runs: Runs, idle: Mapping[str, Any] | None, rounds: int) -> dict[str, Any]:
-    """Everything that was measured."""
+def as_json(runs: Runs, idle: Mapping[str, Any] | None, rounds: int, failure: str = "") -> dict[str, Any]:
+    """Everything that was measured, and why it ended early if it did."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
@@ -89,6 +89,7 @@ def as_json(runs: Runs, idle: Mapping[str, Any] | None, rounds: int) -> dict[str
         "measurements": {one.name: measured(one, runs[one.name]) for one in MEASUREMENTS if runs.get(one.name)},
         "ratios": {one.name: compared(one, runs) for one in COMPARISONS if runs.get(one.over) and runs.get(one.under)},
         "idle": idle,
+        "failure": failure or None,
     }
 
 

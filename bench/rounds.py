@@ -18,9 +18,19 @@ CANDIDATES: dict[str, Callable[[Bench], Candidate]] = {
 
 
 def run_rounds(
-    bench: Bench, measurements: Sequence[Measurement], rounds: int, *, quick: bool, say: Callable[[str], None]
-) -> dict[str, list[Run]]:
-    """Warm up every measurement once, size it, then measure each once a round."""
+    bench: Bench,
+    measurements: Sequence[Measurement],
+    rounds: int,
+    runs: dict[str, list[Run]],
+    *,
+    quick: bool,
+    say: Callable[[str], None],
+) -> None:
+    """Warm up every measurement once, size it, then measure each once a round and add what came to `runs`.
+
+    Raises:
+        BenchmarkError: something did not start, did not end, or ended with figures that do not agree.
+    """
     candidates: dict[str, Candidate] = {}
     for one in measurements:
         if one.candidate not in candidates:
@@ -30,10 +40,8 @@ def run_rounds(
     for one in measurements:
         say(f"warming up: {one.title}")
         loads[one.name] = one.sized(candidates[one.candidate].run(one.load).rate, quick=quick)
-    runs: dict[str, list[Run]] = {one.name: [] for one in measurements}
     for number in range(1, rounds + 1):
         for one in measurements:
             run = candidates[one.candidate].run(loads[one.name])
-            runs[one.name].append(run)
+            runs.setdefault(one.name, []).append(run)
             say(f"round {number} of {rounds}: {one.title}: {run.rate:,.0f} {one.unit} a second")
-    return runs
