@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.states import EventStatus
+from domain.vocabulary import Reason
 from pipeline.reasons import outcome_in_words, reason_in_words, status_in_words
 
 
@@ -45,7 +46,7 @@ def _in_short(event: Mapping[str, Any], deliveries: list[Any]) -> str:
             return "It was cancelled: what had not been sent was withdrawn."
     matched = sum(route["matched"] for route in event["routes"])
     told = len(event["notifications"])
-    repeats = f" The same was reported {event['repeats']} more times." if event["repeats"] else ""
+    repeats = f" The same was reported {_counted(event['repeats'], 'more time')}." if event["repeats"] else ""
     closing = " It closed its issue." if event["status"] == EventStatus.RESOLVED else ""
     return (
         f"{_counted(matched, 'route')} of {len(event['routes'])} matched, {_counted(told, 'recipient')} told "
@@ -58,6 +59,10 @@ def _of_route(route: Mapping[str, Any]) -> str:
 
 
 def _of_delivery(delivery: Mapping[str, Any]) -> str:
+    if delivery["channel"] == "in_app" and delivery["status"] == "sent":
+        return "It is in the inbox."
+    if delivery["reason"] == Reason.PREVIEW:
+        return f"It is {reason_in_words(delivery['reason'])}."
     sentence = status_in_words(delivery["status"])
     reason = reason_in_words(delivery["reason"])
     said = f"{sentence[:-1]}: {reason}." if reason else sentence

@@ -287,7 +287,7 @@ def test_explaining_says_in_words_what_became_of_it(team: Any) -> None:
     assert folded is not None
     assert unrouted is not None
     assert routed["words"].startswith("4 routes of ")
-    assert "2 recipients told in 5 deliveries. The same was reported 1 more times." in routed["words"]
+    assert "2 recipients told in 5 deliveries. The same was reported 1 more time." in routed["words"]
     assert {one["words"] for one in routed["skipped"]} >= {"there is no such user"}
     mail = next(one for one in routed["deliveries"] if one["channel"] == "email")
     assert "the provider refused it for good" in mail["words"]

@@ -59,7 +59,8 @@ def ack(
     say(f"{taken['title']}: taken by {taken['ack_by_user_id']} at {taken['ack_at']}.", "green")
     if taken["ack_note"]:
         say(f"Note: {taken['ack_note']}")
-    say(f"{counted(withdrawn, 'delivery', 'deliveries')} of this event withdrawn.", "dim")
+    words = f"{counted(withdrawn, 'delivery', 'deliveries')} of this event withdrawn."
+    say(words if withdrawn else "Nothing was left to withdraw.", "dim")
 
 
 def _find(connection: Connection, issue: str) -> tuple[str, str]:

@@ -44,7 +44,8 @@ def deliveries(
     if json:
         print_json({"deliveries": page, "next_cursor": following})
         return
-    show_table(map(shown, page), COLUMNS, nothing="No delivery on this page." if following else "No such delivery.")
+    nothing = "No delivery on this page." if following else "No such delivery."
+    show_table(map(shown, page), COLUMNS, nothing=nothing, spare=("address", "provider", "last", "tries", "recipient"))
     _lead_on(following)
 
 
@@ -74,7 +75,8 @@ def dead_letters(
     causes = [{**cause, "for_example": cause["example"]["detail"] or None} for cause in page["causes"]]
     show_table(causes, ("reason", "channel", "count", "for_example"), title="Causes")
     columns = ("id", "event", "recipient", "channel", "address", "reason", "tries", "last", "detail")
-    show_table(map(shown, page["dead_letters"]), columns, title="Dead letters")
+    spare = ("address", "last", "tries", "recipient", "detail")
+    show_table(map(shown, page["dead_letters"]), columns, title="Dead letters", spare=spare)
     total = sum(cause["count"] for cause in page["causes"])
     say(f"{counted(total, 'dead letter')}. `bellwire replay ID...` or `bellwire replay --all` sends them again.", "dim")
     _lead_on(page["next_cursor"])

@@ -136,7 +136,7 @@ def _not_arrived(deliveries: Iterable[Mapping[str, Any]], receivers: Receivers) 
 
 
 def _show(deliveries: list[dict[str, Any]], events: list[dict[str, Any]], published: int, wrong: Iterable[str]) -> None:
-    show_table(_rows(deliveries), COLUMNS, title="What became of the sample events")
+    show_table(_rows(deliveries), COLUMNS, title="What became of the sample events", spare=("outcomes",))
     again = [one for one in deliveries if len(one["attempts"]) > 1]
     show_table(_rows(again), COLUMNS, title="Those that were tried more than once")
     told = Counter(event["status"] for event in events)

@@ -41,7 +41,12 @@ def _show(found: Mapping[str, Any], *, every_route: bool) -> None:
         {**one, "to": one["recipient"] or "the tenant", "what_became_of_it": one["words"]}
         for one in found["deliveries"]
     ]
-    show_table(deliveries, ("id", "to", "channel", "address", "status", "what_became_of_it"), title="Deliveries")
+    show_table(
+        deliveries,
+        ("id", "to", "channel", "address", "status", "what_became_of_it"),
+        title="Deliveries",
+        spare=("id", "address"),
+    )
     left_out = [{**one, "because": one["words"]} for one in found["skipped"]]
     show_table(left_out, ("recipient", "channel", "because"), title="Left out")
     for one in found["acknowledged"]:

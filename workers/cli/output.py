@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -55,21 +56,48 @@ def say(sentence: str, style: str = "") -> None:
 
 
 def show_table(
-    rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, title: str | None = None, nothing: str | None = None
+    rows: Iterable[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    title: str | None = None,
+    nothing: str | None = None,
+    spare: Sequence[str] = (),
 ) -> None:
-    """A table of `columns`, named by the fields of the rows; without rows the sentence `nothing`, if any."""
+    """A table of `columns`, named by the fields of the rows.
+
+    Args:
+        nothing: what is said when there are no rows.
+        spare: columns that are left out, the first one first, where the terminal is too narrow for all.
+    """
     listed = list(rows)
     if not listed:
         if nothing:
             say(nothing, "dim")
         return
+    screen, shown, left_out = console(), list(columns), list(spare)
+    table = _table(listed, shown, title)
+    unbounded = screen.options.update(max_width=10_000)
+    while left_out and Measurement.get(screen, unbounded, table).maximum > screen.width:
+        shown.remove(left_out.pop(0))
+        table = _table(listed, shown, title)
+    screen.print(table)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str | None) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        numbers = all(isinstance(row.get(column), int | None) for row in listed)
-        table.add_column(column.replace("_", " "), justify="right" if numbers else "left", overflow="fold")
-    for row in listed:
+        numbers = all(isinstance(row.get(column), int | None) for row in rows)
+        # An id that is folded cannot be copied.
+        table.add_column(
+            column.replace("_", " "),
+            justify="right" if numbers else "left",
+            overflow="fold",
+            no_wrap=column == "id",
+            min_width=36 if column == "id" else None,
+        )
+    for row in rows:
         table.add_row(*(cell(row.get(column), column) for column in columns))
-    console().print(table)
+    return table
 
 
 def cell(value: Any, column: str = "") -> Text:

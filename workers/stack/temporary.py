@@ -37,13 +37,12 @@ def temporary_stack(environment: Mapping[str, str], say: Callable[[str], None]) 
         StackError: it did not start; the text says why.
     """
     home = Path(tempfile.mkdtemp(prefix="bellwire-demo-"))
-    before, folder = dict(os.environ), Path.cwd()
+    before = dict(os.environ)
     _point_to(home, environment)
     try:
         with _running(home, say) as address:
             yield address
     finally:
-        os.chdir(folder)
         os.environ.clear()
         os.environ.update(before)
         _forget()
@@ -55,8 +54,7 @@ def _point_to(home: Path, environment: Mapping[str, str]) -> None:
     for name in [name for name in os.environ if name.startswith("BELLWIRE_")]:
         del os.environ[name]
     os.environ.update(environment)
-    os.environ.update(BELLWIRE_HOME=str(home), BELLWIRE_FLOWER_PORT="0")
-    os.chdir(home)
+    os.environ.update(BELLWIRE_ENV_FILE=os.devnull, BELLWIRE_HOME=str(home), BELLWIRE_FLOWER_PORT="0")
     _forget()
 
 
