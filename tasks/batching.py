@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from celery import Task
@@ -22,6 +23,9 @@ logger = get_logger(__name__)
 
 MOST_LETTERS = 500
 MOST_BYTES = 256 * 1024  # of a batch: about a thousand events; a single larger message goes alone
+# Seconds between two batches while messages keep coming. Each costs some milliseconds whatever it carries, so at a high
+# rate this trades 10 ms of latency for half of the CPU; a message after a pause is handed over at once.
+PACE = 0.010
 RETRY_AFTER = 0.5  # seconds; the database was away
 MOST_RETRY_AFTER = 5.0
 
@@ -69,6 +73,7 @@ class Batches:
         self._under_way = 0
         self._failures = 0
         self._paused = False
+        self._next_at = 0.0
         # Half of the pool at most, so that deliveries are made while events pour in.
         self._most_under_way = max(1, (consumer.pool.num_processes or 1) // 2)
 
@@ -83,6 +88,12 @@ class Batches:
 
     def _hand_over(self) -> None:
         while self._waiting and self._under_way < self._most_under_way and not self._paused:
+            early = self._next_at - monotonic()
+            if early > 0 and len(self._waiting) < MOST_LETTERS:
+                self._paused = True
+                self._consumer.timer.call_after(early, self._again)
+                return
+            self._next_at = monotonic() + PACE
             batch = self._cut()
             self._under_way += 1
             started = _tell_flower(self._consumer.event_dispatcher, self._name, batch)
