@@ -90,9 +90,11 @@ class Installation:
         options = ("-n", f"{name}@%h", "-c", str(processes), "-l", "INFO", "--without-gossip", "--without-mingle")
         return self._start(name, (*CELERY, "worker", *options, "-I", "tests.support.ready"), waits=True)
 
-    def start_beat(self) -> Process:
+    def start_beat(self, name: str = "beat") -> Process:
         """The clock."""
-        return self._start("beat", (*CELERY, "beat", "--schedule", str(self.folder / "beat"), "--pidfile", ""))
+        return self._start(
+            name, (*CELERY, "beat", "--schedule", str(self.folder / f"{name}.schedule"), "--pidfile", "")
+        )
 
     def start_bus(self) -> Process:
         """The intake of plain JSON messages."""

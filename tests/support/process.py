@@ -82,6 +82,8 @@ class Process:
 
     def kill_all(self) -> None:
         """`kill -9` of it and of everything below it, at once: none has time to notice that another is gone."""
+        if not self.lives():
+            return
         everybody = [*self.children(), self._process]
         self._signal(everybody, signal.SIGSTOP)
         self._signal(everybody, signal.SIGKILL)
