@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from config.catalogue import parse_route, route_body, shipped
-from config.fields import check_text
 from domain.catalogue import Route
 from domain.errors import InvalidInputError
 from pipeline.audit import record
@@ -34,7 +32,7 @@ def put_route(
         InvalidInputError: naming the field.
     """
     route = parse_route(name, body, own=True)
-    before = _own(connection, tenant, name)
+    before = None if (row := _own(connection, tenant, name)) is None else row.body
     stored = route_body(route)
     connection.execute(PUT, {"tenant": tenant, "name": name, "body": json.dumps(stored)})
     note_change(connection, tenant)
@@ -44,7 +42,7 @@ def put_route(
         actor=actor,
         action="route.put",
         subject=name,
-        before=None if before is None else route_body(before),
+        before=before,
         after=stored,
         remote=remote,
     )
@@ -53,7 +51,10 @@ def put_route(
 
 def get_route(connection: Connection, *, tenant: str, name: str) -> dict[str, Any] | None:
     """The route of that name which is in force, or None."""
-    route = _own(connection, tenant, name) or _shipped(name)
+    row = _own(connection, tenant, name)
+    if row is not None:
+        return _shown_own(row)
+    route = _shipped(name)
     return None if route is None else _shown(route)
 
 
@@ -78,24 +79,18 @@ def list_routes(
 ) -> tuple[list[dict[str, Any]], str | None]:
     """A page of the routes in force by name, and the cursor of the next. ``own`` says which are not shipped."""
     after, most = key_of(cursor) if cursor else "", check_limit(limit)
-    routes = {route.name: route for route in shipped().routes} | {
-        route.name: route for route in _all(connection, tenant)
+    routes = {route.name: _shown(route) for route in shipped().routes} | {
+        row.name: _shown_own(row) for row in connection.execute(READ_ALL, {"tenant": tenant})
     }
     names = sorted(name for name in routes if name > after)
     following = cursor_after(names[most - 1]) if len(names) > most else None
-    return [_shown(routes[name]) for name in names[:most]], following
+    return [routes[name] for name in names[:most]], following
 
 
-def _own(connection: Connection, tenant: str, name: str) -> Route | None:
+def _own(connection: Connection, tenant: str, name: str) -> Row[Any] | None:
     if "\0" in name:
         return None
-    row = connection.execute(READ, {"tenant": tenant, "name": check_text(name, "name")}).first()
-    return None if row is None else parse_route(row.name, row.body, own=True)
-
-
-def _all(connection: Connection, tenant: str) -> Iterable[Route]:
-    for row in connection.execute(READ_ALL, {"tenant": tenant}):
-        yield parse_route(row.name, row.body, own=True)
+    return connection.execute(READ, {"tenant": tenant, "name": name}).first()
 
 
 def _shipped(name: str) -> Route | None:
@@ -104,3 +99,11 @@ def _shipped(name: str) -> Route | None:
 
 def _shown(route: Route) -> dict[str, Any]:
     return {**route_body(route), "own": route.own}
+
+
+def _shown_own(row: Row[Any]) -> dict[str, Any]:
+    """As it counts. One that an update has made unusable: as it was stored, with what is wrong; routing skips it."""
+    try:
+        return _shown(parse_route(row.name, row.body, own=True))
+    except InvalidInputError as error:
+        return {**row.body, "name": row.name, "own": True, "problem": str(error)}

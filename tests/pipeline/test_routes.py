@@ -123,3 +123,15 @@ def test_a_route_that_cannot_be_used_is_refused_by_field(world: Any) -> None:
     with pytest.raises(InvalidInputError) as raised:
         put(world, body={"channels": ["email", "pigeon"]})
     assert raised.value.field == "channels[1]"
+
+
+def test_a_route_that_an_update_made_unusable_is_shown_with_what_is_wrong(world: Any) -> None:
+    put(world)
+    world.execute("UPDATE routes SET body = jsonb_set(body, '{template}', '\"gone\"')")
+    with world.begin() as connection:
+        shown = get_route(connection, tenant="acme", name="mine")
+        listed, _ = list_routes(connection, tenant="acme")
+    assert shown is not None
+    assert shown["problem"].startswith("template: must be one of")
+    assert shown in listed
+    assert put(world)["template"] is None
