@@ -54,6 +54,8 @@ def later(world: Any, seconds: int) -> None:
 
 
 @pytest.mark.mission("B-14")
+@pytest.mark.mission("B-9")
+@pytest.mark.mission("C-9")
 def test_the_answer_shows_who_took_it_when_and_why(team: Any) -> None:
     (event_id,) = team.publish(SSL)
     mine = team.notification(event_id, "ada")
@@ -172,6 +174,8 @@ def test_an_operator_says_for_whom_and_the_recipient_has_not_read_it(team: Any, 
     assert states(team, event_id, "carlos")["email"][0] == carlos
 
 
+@pytest.mark.mission("B-15")
+@pytest.mark.mission("D-36")
 def test_what_waits_for_a_retry_and_the_tenants_webhooks_are_withdrawn_too(team: Any) -> None:
     with team.begin() as connection:
         body = {"url": "https://hooks.example.org/"}

@@ -67,6 +67,7 @@ def test_an_event_is_read_with_its_routes_notifications_deliveries_and_attempts(
 
 
 @pytest.mark.mission("A-27")
+@pytest.mark.mission("B-9")
 def test_every_step_of_a_delivery_has_its_time(team: Any) -> None:
     (event_id,) = team.publish(SSL)
     waiting = next(one for one in team.deliveries(recipient="bo", channel="email"))
