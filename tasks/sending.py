@@ -396,3 +396,6 @@ class Sender:
         for line in self._lines.values():
             await line.settled()
             await line.provider.close()
+        for working in self._working:
+            working.cancel()
+        await asyncio.gather(*self._working, return_exceptions=True)

@@ -1,0 +1,64 @@
+"""Stored notifications are shown to whoever is connected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from config.settings import settings
+
+
+@pytest.fixture
+def heard(process: Any, redis_url: str) -> Iterator[Any]:
+    """Listens as an API process does; gives the frames that arrived, after waiting for `count`."""
+    with redis.Redis.from_url(redis_url) as client, client.pubsub(ignore_subscribe_messages=True) as listener:
+        listener.subscribe("ws:notification")
+        listener.get_message(timeout=5)
+
+        def heard(count: int) -> list[Any]:
+            found: list[Any] = []
+            while len(found) < count:
+                said = listener.get_message(timeout=5)
+                assert said is not None, f"only {len(found)} frames came"
+                found.append(json.loads(said["data"]))
+            return found
+
+        yield heard
+
+
+@pytest.mark.mission("A-4", "E-9")
+def test_a_new_notification_is_shown_the_moment_it_is_stored(process: Any, heard: Any, ssl: dict[str, Any]) -> None:
+    process.user("u1", email="u1@example.org", roles=["operations"])
+    process.publish(ssl)
+    (frame,) = heard(1)
+    assert (frame["tenant"], frame["userId"], frame["targetServerId"]) == ("acme", "u1", None)
+    (row,) = process.execute("SELECT id::text AS id, title FROM notifications")
+    assert (frame["notification"]["id"], frame["notification"]["title"]) == (row.id, row.title)
+
+
+def test_many_are_shown_in_their_order(process: Any, heard: Any) -> None:
+    from tasks.live import show
+
+    show([("acme", "u1", {"id": str(number), "title": "Köln"}) for number in range(20)])
+    assert [frame["notification"]["id"] for frame in heard(20)] == [str(number) for number in range(20)]
+
+
+@pytest.mark.mission("D-38")
+def test_with_nobody_to_carry_frames_publishing_goes_on(
+    process: Any, monkeypatch: pytest.MonkeyPatch, ssl: dict[str, Any]
+) -> None:
+    from tasks import live
+
+    monkeypatch.setenv("BELLWIRE_REDIS_URL", "unix:///nowhere/at/all")
+    settings.cache_clear()
+    live._client.cache_clear()
+    process.user("u1", email="u1@example.org", roles=["operations"])
+    process.publish(ssl)
+    assert len(process.execute("SELECT FROM notifications")) == 1
+    monkeypatch.undo()
+    settings.cache_clear()
+    live._client.cache_clear()
