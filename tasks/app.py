@@ -13,7 +13,8 @@ from tasks import redis_transport
 
 # A message that nobody confirms is rung again after a minute. Doubled bells do no harm, and a doubled publication is
 # recognised by its task id, so it need not be longer; Celery's own hour would let events of a killed worker wait.
-VISIBILITY_TIMEOUT = 60
+# Left alone, a worker on Redis looks for such messages every hundred seconds; looking costs one command.
+UNCONFIRMED = {"visibility_timeout": 60, "unacked_restore_interval": 5, "unacked_restore_throttle": 1}
 
 
 def configure(application: Celery, chosen: Settings) -> None:
@@ -28,7 +29,7 @@ def configure(application: Celery, chosen: Settings) -> None:
         broker_connection_retry_on_startup=True,
         # Celery gives up after a hundred tries, which is three quarters of an hour; the pool delivers without a broker.
         broker_connection_max_retries=None,
-        broker_transport_options={} if amqp else {"visibility_timeout": VISIBILITY_TIMEOUT},
+        broker_transport_options={} if amqp else UNCONFIRMED,
         task_queues=[Queue(queue.name, routing_key=queue.name, queue_arguments=arguments) for queue in queues()],
         task_default_queue="sweep",
         task_default_queue_type="quorum" if amqp else "classic",
