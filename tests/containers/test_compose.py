@@ -94,7 +94,7 @@ class Containers:
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
         self.replaced = {"8080": free_port(), "5555": free_port(), "0.0.0.0": "127.0.0.1", "/tmp/": f"{folder}/"}
         path = f"{Path(sys.executable).parent}{os.pathsep}{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
-        self.environment = {**os.environ, **environment, "PATH": path}
+        self.environment = {**os.environ, **environment, "PATH": path, "BELLWIRE_HOME": str(folder)}
         self.folder = folder
 
     def adapted(self, parts: list[str]) -> list[str]:

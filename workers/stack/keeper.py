@@ -60,10 +60,11 @@ class Keeper:
                 self._start_again(kept, now)
         return min((kept.due - now for kept in self.kept.values() if kept.due is not None), default=LONGEST_WAIT)
 
-    def end(self, *names: str) -> None:
-        """End the named programs together and return when they are gone."""
+    def end(self, *names: str) -> list[str]:
+        """End the named programs together, and return when they are gone which of them there were."""
         leaving = [self.kept.pop(name) for name in names if name in self.kept]
         end([(kept.program, kept.child) for kept in leaving], self._signals.pause)
+        return [kept.program.name for kept in leaving]
 
     def _note_end(self, kept: Kept, now: float) -> None:
         kept.failures = 1 if now - kept.started > SETTLED else kept.failures + 1

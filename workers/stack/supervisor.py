@@ -36,6 +36,8 @@ SERVICE_PATIENCE = 120.0
 # A program that ends this often before the stack was ever ready will not come up by itself.
 TRIES = 3
 LOW_PORTS = 1024
+# First the ways in, then what is under way is finished, then what all of them need.
+STOP_ORDER = (("api", "beat", "bus"), ("worker",), ("flower",), ("valkey",), ("postgres",))
 
 
 class StopRequestedError(Exception):
@@ -110,9 +112,10 @@ class Stack:
         if not self.keeper.kept:
             return
         self.terminal.say("stopping", "what is being sent is finished first; once more to hurry")
-        for names in (("api", "beat", "bus"), ("worker",), ("flower",), ("valkey",), ("postgres",)):
-            self.keeper.end(*names)
-        self.terminal.say("stopped", "everything")
+        for names in STOP_ORDER:
+            ended = self.keeper.end(*names)
+            if ended:
+                self.terminal.say("stopped", ", ".join(ended))
 
     def _await(self, name: str, ready: Callable[[], bool], patience: float) -> None:
         """Look after everything until `ready`.
