@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from api.access import Caller, Operator, publisher_of, revoked
+from api.access import Caller, Operator, Publisher, publisher_of, revoked
 from api.answers import Json
 from api.body import LARGE, described, read_body
 from api.errors import Problem, not_found
@@ -19,6 +19,7 @@ from api.query import Optional, Page, uuid_in_path
 from config.catalogue import shipped
 from domain.event import Event
 from models.engine import transaction
+from pipeline.cancel import cancel_event
 from pipeline.envelope import MOST_EVENTS, EventIn, loads, parse_many
 from pipeline.idempotency import Slot
 from pipeline.intake import Refusal, Submission
@@ -118,6 +119,19 @@ def why(caller: Operator, event_id: str) -> Response:
     if found is None:
         raise not_found("event")
     return Json(found)
+
+
+@router.post("/v1/events/{event_id}/cancel")
+def take_back(caller: Publisher, event_id: str) -> Response:
+    """Withdraw what has not been sent of an event; the same thing may then be reported anew."""
+    identity = uuid_in_path(event_id, "an event")
+    with transaction() as connection:
+        cancelled = cancel_event(
+            connection, tenant=caller.tenant, event_id=identity, actor=caller.actor, remote=caller.remote
+        )
+    if cancelled is None:
+        raise not_found("event")
+    return Json(cancelled)
 
 
 def _events(body: bytes, tenant: str) -> tuple[list[Event], bool]:

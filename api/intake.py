@@ -156,4 +156,4 @@ def _ring(taken: Sequence[Taken | Refusal]) -> None:
     if new:
         ring_ingest(new)
     if fresh:
-        log.info("events_accepted", events=len(fresh), event_ids=[answer.id for answer in fresh[:100]])
+        log.info("events_accepted", events=len(fresh), event_ids=[answer.id for answer in fresh[:20]])

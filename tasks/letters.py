@@ -37,7 +37,7 @@ def accept_letters(letters: Sequence[Letter], source: str) -> None:
     if new:
         ring_ingest(new)
     if answers:
-        ids = [answer.id for answer in answers[:100]]
+        ids = [answer.id for answer in answers[:20]]
         log.info("events_accepted", source=source, events=len(answers), event_ids=ids)
 
 

@@ -21,6 +21,7 @@ NEEDS = [
     ("GET", "/v1/events", "operator"),
     ("GET", f"/v1/events/{ID}", "operator"),
     ("GET", f"/v1/events/{ID}/explain", "operator"),
+    ("POST", f"/v1/events/{ID}/cancel", "publisher"),
     ("GET", "/v1/deliveries", "operator"),
     ("GET", f"/v1/deliveries/{ID}", "operator"),
     ("GET", "/v1/dead-letters", "operator"),
@@ -156,6 +157,7 @@ def test_another_tenants_things_are_not_found(api: Api) -> None:
             assert is_problem(second.get(path), 404)
         assert is_problem(second.get("/v1/routes/r1"), 404)
         assert is_problem(second.post("/v1/webhooks/w1/rotate"), 404)
+        assert is_problem(second.post(f"/v1/events/{event}/cancel"), 404)
         for path in ("/v1/users/u1", "/v1/webhooks/w1", "/v1/routes/r1"):
             assert is_problem(second.delete(path), 404)
             assert first.get(path).is_success

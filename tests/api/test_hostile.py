@@ -30,6 +30,7 @@ LISTS = ["/v1/events", "/v1/deliveries", "/v1/dead-letters", "/v1/users", "/v1/r
 IN_PATHS = [
     ("GET", "/v1/events/{}"),
     ("GET", "/v1/events/{}/explain"),
+    ("POST", "/v1/events/{}/cancel"),
     ("GET", "/v1/deliveries/{}"),
     ("GET", "/v1/users/{}"),
     ("PUT", "/v1/users/{}"),
@@ -171,7 +172,7 @@ def test_nothing_in_a_path_makes_an_error_of_ours(api: Api, method: str, path: s
     "path", [path for _, path in IN_PATHS if "events" in path or "deliver" in path or "notif" in path]
 )
 def test_an_id_that_is_no_uuid_is_said_to_be_invalid(api: Api, path: str) -> None:
-    method = "POST" if "acknowledge" in path else "GET"
+    method = "POST" if path.endswith(("acknowledge", "cancel")) else "GET"
     code = "notifications_m.invalid_id" if "notif" in path else "bellwire.invalid_id"
     with api.client() as client:
         assert is_problem(client.request(method, path.format("7")), 400, code)

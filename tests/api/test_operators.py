@@ -68,6 +68,48 @@ def test_the_reasons_of_an_event_are_told_in_words(team: Api) -> None:
     assert all(route["words"] for route in said["routes"])
 
 
+class TestCancel:
+    """A publisher takes an event back."""
+
+    def test_what_was_not_sent_is_withdrawn(self, team: Api) -> None:
+        event = an_event()
+        (id_,) = team.route(event)
+        emails = team.rows("SELECT id FROM deliveries WHERE event_id = %s AND channel = 'email'", id_)
+        team.rows("UPDATE deliveries SET status = 'processing' WHERE id = %s", emails[0][0])
+        with team.client("publisher") as client:
+            said = client.post(f"/v1/events/{id_}/cancel").json()
+            again = client.post(f"/v1/events/{id_}/cancel").json()
+        ended = team.rows(
+            "SELECT status, reason, due_at FROM deliveries WHERE event_id = %s AND channel = 'email' AND id <> %s",
+            *(id_, emails[0][0]),
+        )
+        assert ended == [("cancelled", "cancelled", None)] * (len(emails) - 1)
+        assert said == {"id": id_, "status": "cancelled", "withdrawn": len(emails) - 1}
+        assert again == {"id": id_, "status": "cancelled", "withdrawn": 0}
+
+    def test_an_event_that_was_not_routed_yet_tells_nobody(self, team: Api) -> None:
+        with team.client("publisher") as client, team.client("operator") as operator:
+            id_ = client.post("/v1/events", json=an_event()).json()["id"]
+            assert client.post(f"/v1/events/{id_}/cancel").json()["status"] == "cancelled"
+            assert operator.get(f"/v1/events/{id_}").json()["status"] == "cancelled"
+
+    def test_the_same_may_be_reported_anew(self, team: Api) -> None:
+        event = an_event()
+        with team.client("publisher") as client:
+            id_ = client.post("/v1/events", json=event).json()["id"]
+            assert client.post("/v1/events", json=event).json()["status"] == "duplicate"
+            client.post(f"/v1/events/{id_}/cancel")
+            assert client.post("/v1/events", json=event).json()["status"] == "accepted"
+
+    def test_a_duplicate_has_nothing_to_take_back(self, team: Api) -> None:
+        event = an_event()
+        with team.client("publisher") as client:
+            client.post("/v1/events", json=event)
+            id_ = client.post("/v1/events", json=event).json()["id"]
+            assert client.post(f"/v1/events/{id_}/cancel").json() == {"id": id_, "status": "duplicate", "withdrawn": 0}
+            assert client.post("/v1/events", json=event).json()["status"] == "duplicate"
+
+
 @pytest.mark.mission("B-12")
 class TestReplay:
     """Dead letters are sent again, each once."""
