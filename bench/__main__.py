@@ -69,7 +69,7 @@ def main(
     failure = ""
     try:
         chosen = [one for one in MEASUREMENTS if one.name in names]
-        # The million rows come last and on servers of their own, so that nothing else has to share the machine with them.
+        # The million rows come last and on servers of their own, so that nothing else shares the machine with them.
         for part in ([one for one in chosen if one.name not in SLOW], [one for one in chosen if one.name in SLOW]):
             _measure(part, rounds, runs, quick=quick, console=progress)
         if IDLE in names:

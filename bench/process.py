@@ -60,6 +60,7 @@ class Child:
     ) -> None:
         self.name = name
         self.log = log
+        self._heard = b""
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [str(part) for part in command],
@@ -132,11 +133,16 @@ class Child:
             BenchmarkError: it wrote nothing in time, or ended.
         """
         assert self._process.stdout
-        if not select.select([self._process.stdout], [], [], seconds)[0]:
-            raise BenchmarkError(f"waited {seconds:.0f} s for an answer from {self.name}")
-        line = self._process.stdout.readline()
-        if not line:
-            raise BenchmarkError(f"{self.name} ended: {self.last_words()}")
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._heard:
+            # Read past the file object's own buffer: select does not see what lies in there.
+            if not select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise BenchmarkError(f"waited {seconds:.0f} s for an answer from {self.name}")
+            read = os.read(self._process.stdout.fileno(), 65536)
+            if not read:
+                raise BenchmarkError(f"{self.name} ended: {self.last_words()}")
+            self._heard += read
+        line, _, self._heard = self._heard.partition(b"\n")
         return line.decode()
 
     def last_words(self) -> str:

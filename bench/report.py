@@ -30,6 +30,7 @@ def percentile(values: Sequence[float], part: float) -> float:
 def measured(measurement: Measurement, runs: Sequence[Run]) -> dict[str, Any]:
     """One measurement as JSON: rates a second, CPU in microseconds a unit, memory in MiB."""
     groups = [name for name in GROUPS if name in runs[0].usage.cpu]
+    others = [run.usage.others / run.usage.seconds for run in runs]
     result: dict[str, Any] = {
         "title": measurement.title,
         "unit": measurement.unit,
@@ -43,7 +44,9 @@ def measured(measurement: Measurement, runs: Sequence[Run]) -> dict[str, Any]:
         "memory_mib_by_process": {
             name: round(median(run.memory[name] for run in runs) / MEBIBYTE, 1) for name in groups
         },
-        "cores_used_by_others": round(median(run.usage.others / run.usage.seconds for run in runs), 2),
+        "cpu_us_by_round": [round(run.cpu_each * 1e6, 1) for run in runs],
+        "cores_used_by_others": round(median(others), 2),
+        "cores_used_by_others_by_round": [round(one, 2) for one in others],
     }
     latencies = [seconds * 1000 for run in runs for seconds in run.latencies]
     if latencies:

@@ -85,6 +85,11 @@ def test_a_child_that_ends_at_once_is_reported_with_its_last_words(tmp_path: Pat
         child.wait_ready(lambda: False)
 
 
+def test_lines_that_come_at_once_are_heard_one_by_one(tmp_path: Path) -> None:
+    with Child("child", python("-c", "print('one\\ntwo')"), log=tmp_path / "log", pipes=True) as child:
+        assert [child.hear_line(seconds=20) for _ in range(2)] == ["one", "two"]
+
+
 def test_stopping_a_child_ends_its_children_too(tmp_path: Path) -> None:
     script = (
         "import subprocess, sys, json\n"
