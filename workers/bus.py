@@ -26,6 +26,7 @@ from tasks.app import app
 from tasks.batching import Letter
 from tasks.bells import ringer
 from tasks.letters import accept_letters, reject_letter
+from workers.pulse import beat
 from workers.stack.readiness import announce
 
 log = structlog.get_logger(__name__)
@@ -106,6 +107,7 @@ class Bus:
             with Consumer(channel, [queue], on_message=take, on_decode_error=take, auto_declare=False):
                 log.info("listening", queue=queue.name)
                 announce()
+                beat("bus")
                 declared = monotonic()
                 while not self._stop.is_set():
                     self._gather(connection)
@@ -114,6 +116,7 @@ class Bus:
                         self._store(connection)
                     if monotonic() - declared > DECLARE_EVERY:
                         self._declare_again(queue)
+                        beat("bus")
                         declared = monotonic()
 
     def _take(self, message: Any, *_: Any) -> None:
