@@ -14,12 +14,12 @@ from tests.support.servers import Servers
 from workers.receivers.http import HttpReceiver
 from workers.receivers.together import Running
 
-SEED = "BELLWIRE_TEST_SEED"
+SEED = "FAULT_SEED"
 
 
 @pytest.fixture(scope="session")
 def seed(request: pytest.FixtureRequest) -> str:
-    """What all randomness of this run comes from; set BELLWIRE_TEST_SEED to repeat a run."""
+    """What all randomness of this run comes from; set FAULT_SEED to repeat a run."""
     chosen = os.environ.get(SEED) or secrets.token_hex(4)
     terminal = request.config.pluginmanager.get_plugin("terminalreporter")
     terminal.write_line(f"\nThe faults of this run: {SEED}={chosen}")

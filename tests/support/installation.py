@@ -47,8 +47,10 @@ class Installation:
         self.folder = Path(self._folder.name)
         self.database_url = database_url
         self.broker_url = broker_url
+        self.redis_url = redis_url
         ours = {
             "HOME": str(self.folder),
+            "ENV_FILE": os.devnull,
             "DATABASE_URL": database_url,
             "BROKER_URL": broker_url,
             "REDIS_URL": redis_url,
@@ -146,6 +148,20 @@ class Installation:
         """Make a tenant: `users`, `routes` and `webhooks` by name, `keys` by role."""
         return self.operate("set_up", tenant=tenant, wanted=wanted)
 
+    def run(self, module: str, *arguments: str) -> str:
+        """Run a program of this installation to its end; what it prints."""
+        done = subprocess.run(
+            (PYTHON, "-m", module, *arguments),
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{module}: {done.stderr}"
+        return done.stdout
+
     def publish(self, events: Any, task_id: str | None = None) -> str:
         """One Celery message with one event or a list of them, as upstream services send it; answers its id."""
         id_ = task_id or str(uuid4())
@@ -222,6 +238,10 @@ class Api:
         return requests.post(
             self.url + path, json=body, headers={"X-API-Key": key, **headers}, timeout=seconds, allow_redirects=False
         )
+
+    def get(self, path: str, key: str) -> requests.Response:
+        """One question with a key."""
+        return requests.get(self.url + path, headers={"X-API-Key": key}, timeout=10)
 
 
 def free_port() -> int:
