@@ -14,6 +14,15 @@ from tests.api.test_access import is_problem
 from tests.support.api import Api
 from tests.support.waiting import wait_until
 
+REFUSE = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'not this one' USING ERRCODE = 'untranslatable_character';
+END
+$$;
+CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW WHEN (NEW.branch = 'poison') EXECUTE FUNCTION refuse();
+"""
+
 
 def some_event(**more: Any) -> dict[str, Any]:
     """An event that nobody has published before."""
@@ -288,6 +297,28 @@ class TestGroupCommit:
             assert is_problem(gone.result(), 401)
             assert is_problem(reused.result(), 409)
             assert ahead.result().status_code == good.result().status_code == 202
+
+    def test_what_the_database_refuses_harms_only_its_own_request(self, api: Api) -> None:
+        """Nothing is known that passes the door and cannot be stored; should anything, this is what happens."""
+        api.rows(REFUSE)
+        sent = [some_event(), some_event(branch="poison"), some_event()]
+        clients = [api.client("publisher") for _ in sent]
+        try:
+            with psycopg.connect(api.database_url) as other, ThreadPoolExecutor(4) as pool:
+                other.execute("LOCK TABLE events IN SHARE MODE")
+                ahead = pool.submit(api.client("publisher").post, "/v1/events", json=some_event())
+                wait_until(lambda: blocked(api), "the first to wait for the table")
+                group = [
+                    pool.submit(client.post, "/v1/events", json=one) for client, one in zip(clients, sent, strict=True)
+                ]
+                wait_until(lambda: waiting(api) == 3, "all three to wait for the next transaction")
+                other.rollback()
+                answers = [one.result() for one in (ahead, *group)]
+        finally:
+            api.rows("DROP FUNCTION refuse CASCADE")
+        assert [answer.status_code for answer in answers] == [202, 202, 400, 202]
+        assert is_problem(answers[2], 400, "bellwire.not_storable")
+        assert [stored(api, one) for one in sent] == [1, 0, 1]
 
 
 def stored(api: Api, event: dict[str, Any]) -> int:
