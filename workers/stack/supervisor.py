@@ -92,11 +92,12 @@ class Stack:
         self._start_companions()
 
     def _start_companions(self) -> None:
-        """Start what works without being waited for, and Flower, which asks the workers who they are when it starts."""
+        """Start the rest, which the workers do without. Flower asks them who they are when it starts."""
         port = free_port(self.settings.flower_port)
         self.keeper.start(services.beat())
         self.keeper.start(services.bus())
         self.keeper.start(services.flower(self.places, port))
+        self._await("bus", lambda: self.keeper.kept["bus"].ready, SERVICE_PATIENCE)
         self._await("flower", lambda: is_listening(port), SERVICE_PATIENCE)
         password = self.places.home / "flower.password"
         self.terminal.say("flower", f"http://127.0.0.1:{port} (user bellwire, password in {password})")
