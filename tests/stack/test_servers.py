@@ -219,3 +219,17 @@ def test_sockets_are_private(servers: dict[str, str]) -> None:
     folder = Path(servers["redis"].removeprefix("unix://").partition("?")[0]).parent
     assert folder.stat().st_mode & 0o777 == 0o700
     assert Places.of(folder.parent).sockets == folder
+
+
+def test_a_deep_home_leaves_nothing_outside_of_it(home: Path) -> None:
+    deep = home / ("d" * 90) / "home"
+    deep.parent.mkdir()
+    deep.parent.chmod(0o755)
+    if ROOT:
+        home.chmod(0o755)
+    with running(deep, "--volatile") as (_, urls), psycopg.connect(urls["postgres"]) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+        outside = Places.of(deep).sockets
+        assert outside.parent == Path("/tmp")
+        assert outside.exists()
+    assert not outside.exists()

@@ -224,6 +224,7 @@ def test_it_runs_where_only_root_may_enter() -> None:
         shutil.rmtree(closed)
 
 
+@pytest.mark.mission("D-42")
 def test_servers_of_others_are_used_when_they_are_named(home: Path, database_url: str, servers: dict[str, str]) -> None:
     elsewhere = {
         "BELLWIRE_DATABASE_URL": database_url,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -98,3 +99,8 @@ class Places:
                 f"{self.sockets} belongs to somebody else or is open to others; "
                 "remove it or set BELLWIRE_HOME to a shorter path."
             )
+
+    def leave(self) -> None:
+        """Remove the folder of the sockets if it lies outside the home; the stack has stopped."""
+        if self.sockets != self.run:
+            shutil.rmtree(self.sockets, ignore_errors=True)

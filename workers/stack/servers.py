@@ -82,6 +82,7 @@ def main() -> int:
         while not signals.stops and all(child.poll() is None for _, child in children):
             signals.wait(60.0)
         end(children, signals.pause)
+    places.leave()
     if options.volatile:
         shutil.rmtree(places.home, ignore_errors=True)
     return 0 if signals.stops else 1

@@ -180,6 +180,7 @@ def _stack(places: Places, settings: Settings) -> Iterator[Stack]:
             return
         finally:
             stack.stop()
+            places.leave()
 
 
 def _tell_children(places: Places, settings: Settings, url: str, *, demo: bool) -> None:
