@@ -270,6 +270,16 @@ class TestTooLarge:
             answer = client.post("/v1/events", content=(b" " * MIB for _ in range(11)))
         assert is_problem(answer, 413, "bellwire.too_large")
 
+    @pytest.mark.parametrize(
+        ("method", "path", "most"), [("POST", "/v1/events", 10 * MIB), ("PUT", "/v1/users/u1", MIB // 4)]
+    )
+    def test_an_endless_body_is_not_read_to_its_end(self, api: Api, method: str, path: str, most: int) -> None:
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.key('admin')}\r\n"
+        chunk = b" " * (most + 1)
+        sent = f"{head}Transfer-Encoding: chunked\r\n\r\n{len(chunk):x}\r\n".encode() + chunk + b"\r\n"
+        status, answer = raw(api, sent)  # and the end never comes
+        assert status == 413, answer
+
     def test_the_largest_body_is_taken(self, api: Api) -> None:
         data = {"text": "x" * 200_000}
         events = [{"type": "task.failed", "data": {**data, "n": n}} for n in range(50)]
