@@ -37,6 +37,7 @@ class Process:
         log: Path,
         environment: Mapping[str, str],
         folder: Path = ROOT,
+        user: str | None = None,
         last_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
         self.name = name
@@ -50,6 +51,9 @@ class Process:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                user=user,
+                extra_groups=[] if user else None,
+                # After the change of user, which would undo it.
                 preexec_fn=lambda: die_with_parent(last_signal),
             )
         self._process = psutil.Process(self._started.pid)
