@@ -25,8 +25,9 @@ MOST_WAITING = 10_000  # bells in memory; more say nothing that the sweep does n
 SILENCE_AFTER_FAILURE = 1.0  # seconds in which a broker that failed is left alone
 BATCH_OF_IDS = 200  # ids in one bell, so that several workers share a large batch
 
-# Seconds after which a broker that does not answer counts as away.
+# Seconds after which a broker that does not answer counts as away, as the two clients call it.
 FAST_FAILURE = {"socket_timeout": 2.0, "socket_connect_timeout": 1.0, "retry_on_timeout": False}
+FAST_FAILURE_AMQP = {"read_timeout": 2.0, "write_timeout": 2.0}
 
 
 class Ringer:
@@ -88,6 +89,8 @@ def fast_connection() -> Connection:
     options = dict(app.conf.broker_transport_options)
     if app.conf.broker_url.startswith("redis"):
         options.update(FAST_FAILURE)
+    elif app.conf.broker_url.startswith(("amqp", "pyamqp")):
+        options.update(FAST_FAILURE_AMQP)
     return Connection(app.conf.broker_url, transport_options=options, connect_timeout=1.0, heartbeat=0)
 
 
