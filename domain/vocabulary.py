@@ -99,6 +99,7 @@ class Reason(StrEnum):
     UNKNOWN_USER = "unknown_user"
     IS_ACTOR = "is_actor"
     NOT_RENDERED = "not_rendered"
+    NOT_ROUTED = "not_routed"
     PATH_NOT_FOUND = "path_not_found"
     TOO_MANY_RECIPIENTS = "too_many_recipients"
     SAME_ADDRESS = "same_address"

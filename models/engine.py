@@ -10,14 +10,25 @@ from contextlib import contextmanager
 from functools import cache
 
 from sqlalchemy import Connection, Engine, create_engine, make_url
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from config.settings import SettingsError, settings
 
 # Our statements join a short list of ids with big tables. A plan made while a table was small would scan all of it
 # for as long as the plan is cached; with scans priced out the index is taken at every size.
-BATCH_OPTIONS = "-c enable_seqscan=off -c jit=off -c statement_timeout=30000 -c lock_timeout=15000"
-READ_OPTIONS = "-c jit=off -c statement_timeout=30000"
+#
+# A process that is frozen or cut off inside a transaction must not keep its row locks from the others: after ten
+# seconds the server ends it, and it finds out by itself that the server is gone.
+PATIENCE = (
+    "-c statement_timeout=30000 -c lock_timeout=15000 -c idle_in_transaction_session_timeout=10000"
+    " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+)
+BATCH_OPTIONS = f"-c enable_seqscan=off -c jit=off {PATIENCE}"
+KEEPALIVES = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 15000}
+
+# What the driver raises when the server is away, ends us or only reads, as opposed to when a statement is wrong.
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 
 
 def normalised(database_url: str) -> str:
@@ -37,7 +48,7 @@ def new_engine(database_url: str, *, options: str = BATCH_OPTIONS, pool_size: in
         pool_pre_ping=True,
         pool_recycle=1800,
         # psycopg alone decides what is prepared: five executions of the same text and it is.
-        connect_args={"options": options, "connect_timeout": 5, "application_name": "bellwire"},
+        connect_args={"options": options, "connect_timeout": 5, "application_name": "bellwire", **KEEPALIVES},
         # Batches are JSON documents made by hand, so SQLAlchemy's own caching of text() is all that is needed.
         hide_parameters=True,
     )

@@ -163,10 +163,11 @@ class Delivery(Base):
     due_at: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
     lease_token: Mapped[int | None] = mapped_column(BigInteger)
-    attempts: Mapped[int] = mapped_column(Small, server_default="0")
-    failures: Mapped[int] = mapped_column(Small, server_default="0")
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    failures: Mapped[int] = mapped_column(Integer, server_default="0")
     crashes: Mapped[int] = mapped_column(Small, server_default="0")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    replayed_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
@@ -178,7 +179,7 @@ class Attempt(Base):
     __tablename__ = "attempts"
 
     delivery_id: Mapped[UUID] = mapped_column(primary_key=True)
-    number: Mapped[int] = mapped_column(Small, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
     provider: Mapped[str]
     started_at: Mapped[datetime]
     duration_ms: Mapped[int] = mapped_column(Integer)

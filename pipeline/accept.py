@@ -64,6 +64,7 @@ class Accepted:
         previous: the event of the same issue before it, if any.
         silenced: users whom an acknowledgement of this issue keeps silent ("" is everyone).
         repeats: how many events of its own batch were folded into it.
+        over: its issue was resolved before it was routed, so the alarm would come after the all-clear.
     """
 
     event: Event
@@ -71,6 +72,7 @@ class Accepted:
     previous: str | None
     silenced: frozenset[str]
     repeats: int = 0
+    over: bool = False
 
     @property
     def is_new(self) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 MAKE = text("""
 INSERT INTO bulkhead_slots (channel, number) SELECT :channel, n FROM generate_series(1, :slots) n
-ON CONFLICT DO NOTHING
+ON CONFLICT DO NOTHING RETURNING number
 """)
 
 TAKE = text("""
@@ -35,9 +35,9 @@ class Slots:
     numbers: tuple[int, ...]
 
 
-def make_slots(connection: Connection, channel: str, slots: int) -> None:
-    """Make sure that the slots of a channel exist."""
-    connection.execute(MAKE, {"channel": channel, "slots": slots})
+def make_slots(connection: Connection, channel: str, slots: int) -> int:
+    """Make sure that the slots of a channel exist. How many were missing."""
+    return len(connection.execute(MAKE, {"channel": channel, "slots": slots}).all())
 
 
 def take_slots(connection: Connection, channel: str, slots: int, lease_seconds: float) -> Slots:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row, TextClause, text
 
 from channels.base import Address, Attachment, Message
 from config.catalogue import shipped
@@ -34,10 +34,27 @@ from pipeline.wording import mask
 # The four priorities one after the other: each is one range of the index, so what is due in an hour costs nothing.
 _PICK = """
 picked_{rank} AS (
-    SELECT id, status FROM deliveries
+    SELECT id, status, reason FROM deliveries
     WHERE channel = :channel AND priority = {rank} AND due_at <= now()
-      AND (lease_until IS NULL OR lease_until < now())
+      AND (lease_until IS NULL OR lease_until < now()) AND NOT (status = 'processing' AND crashes > 0)
     ORDER BY due_at LIMIT (cast(:most AS integer){less}) FOR UPDATE SKIP LOCKED
+)"""
+
+
+# The planner cannot see the limits above and would expect a tenth of all that is due, and read whole tables for it. The
+# last limit, a number, changes nothing else: no claim asks for more.
+_UNITED = """
+picked AS (
+    (SELECT * FROM picked_3 UNION ALL SELECT * FROM picked_2 UNION ALL SELECT * FROM picked_1
+     UNION ALL SELECT * FROM picked_0) LIMIT 1000
+)"""
+
+# What two processes have died with is taken alone: if it is the cause, it takes no other with it.
+_ALONE = """
+picked AS (
+    SELECT id, status, reason FROM deliveries
+    WHERE channel = :channel AND due_at <= now() AND lease_until < now() AND status = 'processing' AND crashes > 0
+    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
 )"""
 
 
@@ -46,23 +63,20 @@ def _picks() -> str:
     for rank in (3, 2, 1, 0):
         parts.append(_PICK.format(rank=rank, less=less))
         less += f" - (SELECT count(*) FROM picked_{rank})"
-    return ",".join(parts)
+    return ",".join([*parts, _UNITED])
 
 
 # Nothing indexed changes in a claim, so it is a heap-only update. Whether its issue is resolved is asked of a delivery
-# that could not be withdrawn when it was, because a worker was sending it; a new one has not lived through that.
-CLAIM = text(f"""
-WITH {_picks()},
-picked AS (
-    SELECT * FROM picked_3 UNION ALL SELECT * FROM picked_2 UNION ALL SELECT * FROM picked_1
-    UNION ALL SELECT * FROM picked_0
-),
+# that may have missed its withdrawal because a worker was sending it; a new one has not lived through that, and one
+# that a person replays is wanted all the same. Asked with EXISTS, the planner would read all issues into a hash table.
+_CLAIM = """
+WITH {picks},
 claimed AS (
     UPDATE deliveries d SET status = 'processing', reason = NULL, lease_token = :token,
         lease_until = now() + :lease * interval '1 second',
         crashes = d.crashes + CASE WHEN p.status = 'processing' THEN 1 ELSE 0 END
     FROM picked p WHERE d.id = p.id
-    RETURNING d.*, p.status = 'processing' AS was_lost
+    RETURNING d.*, p.status = 'processing' AS was_lost, p.reason IS NOT NULL AS was_postponed
 )
 SELECT c.id::text, c.tenant, c.event_id::text, c.notification_id::text, c.webhook_id::text, c.address, c.name,
        c.template, c.attempts, c.failures, c.crashes, c.was_lost, c.provider,
@@ -74,9 +88,10 @@ SELECT c.id::text, c.tenant, c.event_id::text, c.notification_id::text, c.webhoo
        EXISTS (SELECT FROM acknowledgements a WHERE a.tenant = c.tenant AND a.fingerprint = e.fingerprint
                AND a.user_id IN ('', coalesce(n.user_id, '')) AND a.until > now() AND e.condition = 'firing')
        AS acknowledged,
-       CASE WHEN c.failures > 0 OR c.was_lost OR c.created_at < now() - interval '5 seconds' THEN
-           EXISTS (SELECT FROM issues i WHERE i.tenant = c.tenant AND i.fingerprint = e.fingerprint
-                   AND i.status = 'resolved' AND e.condition = 'firing') ELSE false END AS resolved,
+       CASE WHEN c.replayed_at IS NULL AND (c.failures > 0 OR c.was_lost OR c.was_postponed
+                 OR c.created_at < now() - interval '5 seconds') THEN
+           e.condition = 'firing' AND coalesce((SELECT i.status = 'resolved' FROM issues i
+               WHERE i.tenant = c.tenant AND i.fingerprint = e.fingerprint), false) ELSE false END AS resolved,
        m.moved_to
 FROM claimed c
 JOIN events e ON e.id = c.event_id
@@ -84,13 +99,15 @@ LEFT JOIN notifications n ON n.id = c.notification_id
 LEFT JOIN users u ON u.tenant = c.tenant AND u.id = n.user_id
 LEFT JOIN webhooks h ON h.id = c.webhook_id
 LEFT JOIN moved_addresses m ON m.tenant = c.tenant AND m.channel = c.channel AND m.address = c.address
-""")
+"""
+CLAIM = text(_CLAIM.format(picks=_picks()))
+CLAIM_ALONE = text(_CLAIM.format(picks=_ALONE))
 
 # Guarded by the lease token: a worker that lost its lease changes nothing. A lost attempt has no lease to settle.
 SETTLE = text("""
 WITH r AS (
     SELECT * FROM jsonb_to_recordset(cast(:results AS jsonb)) AS r(
-        id uuid, status text, reason text, wait double precision, outcome text, failures smallint, provider text,
+        id uuid, status text, reason text, wait double precision, outcome text, failures integer, provider text,
         started_at timestamptz, duration_ms integer, detail text, message_id text, moved_to text)
 ),
 settled AS (
@@ -189,14 +206,24 @@ def claim(connection: Connection, channel: str, most: int, lease_seconds: float,
     """Take what is due on a channel, the most urgent and oldest first.
 
     Args:
+        most: at most 1,000.
         now: time.monotonic() from before this call, so that our idea of the lease ends before the database's.
     """
+    return _claim(connection, CLAIM, {"channel": channel, "most": most, "lease": lease_seconds}, now)
+
+
+def claim_alone(connection: Connection, channel: str, lease_seconds: float, now: float) -> Claim:
+    """Take one delivery that was under way when a process died, and had been before."""
+    return _claim(connection, CLAIM_ALONE, {"channel": channel, "lease": lease_seconds}, now)
+
+
+def _claim(connection: Connection, statement: TextClause, values: dict[str, Any], now: float) -> Claim:
     token = secrets.randbits(62)
-    rows = connection.execute(CLAIM, {"channel": channel, "most": most, "lease": lease_seconds, "token": token}).all()
-    lost = [{"id": row.id, "provider": row.provider or channel} for row in rows if row.was_lost]
+    rows = connection.execute(statement, {**values, "token": token}).all()
+    lost = [{"id": row.id, "provider": row.provider or values["channel"]} for row in rows if row.was_lost]
     if lost:
         connection.execute(RECORD_LOST, {"lost": json.dumps(lost), "token": token})
-    return Claim(token, now + lease_seconds, rows)
+    return Claim(token, now + values["lease"], rows)
 
 
 def settle(connection: Connection, token: int, results: Sequence[Result]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from domain.event import Condition, Event
 from domain.states import EventStatus
-from domain.vocabulary import Severity
+from domain.vocabulary import Reason, Severity
 from pipeline.accept import Accepted, accept
 from pipeline.directory import Directory, Tenant
 from pipeline.route import Bells, Told, route, store
@@ -37,7 +37,9 @@ TAKE_ACCEPTED = text("""
 SELECT id::text, tenant, type, condition, severity, fingerprint, branch, customer_id::text, actor_id, recipients,
        data, occurred_at, expires_at, send_at, previous_id::text,
        (SELECT array_agg(a.user_id) FROM acknowledgements a
-        WHERE a.tenant = e.tenant AND a.fingerprint = e.fingerprint AND a.until > now()) AS silenced
+        WHERE a.tenant = e.tenant AND a.fingerprint = e.fingerprint AND a.until > now()) AS silenced,
+       e.condition = 'firing' AND coalesce((SELECT i.status = 'resolved' FROM issues i
+           WHERE i.tenant = e.tenant AND i.fingerprint = e.fingerprint), false) AS over
 FROM events e WHERE id = ANY(cast(:ids AS uuid[])) AND status = 'accepted' ORDER BY id FOR UPDATE SKIP LOCKED
 """)
 
@@ -45,6 +47,11 @@ SETTLE_EVENTS = text("""
 UPDATE events e SET status = r.status, reason = r.reason, routing_id = r.routing_id, skipped = r.skipped
 FROM jsonb_to_recordset(cast(:events AS jsonb)) AS r(id uuid, status text, reason text, routing_id uuid, skipped jsonb)
 WHERE e.id = r.id
+""")
+
+
+GIVE_UP = text("""
+UPDATE events SET status = 'unrouted', reason = :reason WHERE id = cast(:id AS uuid) AND status = 'accepted'
 """)
 
 
@@ -98,6 +105,11 @@ def route_accepted(
     )
     connection.execute(SETTLE_EVENTS, {"events": document})
     return store(connection, told.values(), accepted)
+
+
+def give_up(connection: Connection, event_id: str) -> None:
+    """Mark an accepted event that cannot be routed, so that the sweep does not come back to it for ever."""
+    connection.execute(GIVE_UP, {"id": event_id, "reason": Reason.NOT_ROUTED.value})
 
 
 def _answer(one: Accepted) -> Answer:
@@ -166,4 +178,4 @@ def _accepted(row: Any) -> Accepted:
         expires_at=row.expires_at,
         send_at=row.send_at,
     )
-    return Accepted(event, row.id, row.previous_id, frozenset(row.silenced or ()))
+    return Accepted(event, row.id, row.previous_id, frozenset(row.silenced or ()), over=row.over)

@@ -42,6 +42,7 @@ REASONS: Final[dict[Reason, str]] = {
     R.UNKNOWN_USER: "there is no such user",
     R.IS_ACTOR: "the one who caused an event is not told of it",
     R.NOT_RENDERED: "the template could not be filled in",
+    R.NOT_ROUTED: "something went wrong while it was routed; the log has the details",
     R.PATH_NOT_FOUND: "the event has nobody at this place",
     R.TOO_MANY_RECIPIENTS: "the list is longer than an event may tell; its beginning was told",
     R.SAME_ADDRESS: "this address is told already, as somebody else's or as one that the event names",

@@ -48,7 +48,8 @@ WITH r AS (
 forgotten AS (DELETE FROM dead_letters l USING r WHERE l.delivery_id = r.id),
 counted AS ({COUNT})
 UPDATE deliveries d SET status = r.status, reason = r.reason, failures = 0, crashes = 0, lease_until = NULL,
-       lease_token = NULL, due_at = CASE WHEN r.status = 'queued' THEN now() END
+       lease_token = NULL, due_at = CASE WHEN r.status = 'queued' THEN now() END,
+       replayed_at = CASE WHEN r.status = 'queued' THEN now() END
 FROM r WHERE d.id = r.id AND d.status = 'dead_letter' RETURNING d.id::text, d.status
 """)
 

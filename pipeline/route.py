@@ -93,6 +93,9 @@ def route(
     people = find_people(connection, _wanted(new, routings))
     told = {}
     for one, (routing, routing_id) in zip(new, routings, strict=True):
+        if one.over:
+            told[one.event.id] = Told(one.event.tenant, EventStatus.UNROUTED, Reason.RESOLVED, routing_id, [])
+            continue
         tenant = tenants[one.event.tenant]
         event_type = tenant.event_type(one.event.type)
         decided = plan(

@@ -36,20 +36,20 @@ ORDER BY accepted_at LIMIT :most
 UNANNOUNCED = text("SELECT EXISTS (SELECT FROM dead_letters WHERE announced_at IS NULL)")
 
 FORGET_KEYS = text("""
-DELETE FROM idempotency_keys WHERE (tenant, endpoint, key) IN (
-    SELECT tenant, endpoint, key FROM idempotency_keys WHERE created_at < now() - interval '24 hours'
-    ORDER BY created_at LIMIT 5000 FOR UPDATE SKIP LOCKED)
+DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM idempotency_keys WHERE created_at < now() - interval '24 hours'
+    ORDER BY created_at LIMIT 5000 FOR UPDATE SKIP LOCKED))
 """)
 
 # Six hours are far beyond any visibility timeout; a day of single events would be a hundred million rows.
 FORGET_LETTERS = text("""
-DELETE FROM letters WHERE (source, id) IN (
-    SELECT source, id FROM letters WHERE seen_at < now() - interval '6 hours'
-    ORDER BY seen_at LIMIT 20000 FOR UPDATE SKIP LOCKED)
+DELETE FROM letters WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM letters WHERE seen_at < now() - interval '6 hours'
+    ORDER BY seen_at LIMIT 20000 FOR UPDATE SKIP LOCKED))
 """)
 
 MOST_DUE = 2_000
-MOST_FORGOTTEN = 1_000
+MOST_FORGOTTEN = 20_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, text
 
 from domain.vocabulary import Reason
+from pipeline.counts import shard
 
 # The events of one issue are a chain; a chain of a thousand has long been sent or given up at its far end.
 ISSUE_CHAIN = """
@@ -21,18 +22,27 @@ WITH RECURSIVE chain AS (
 )
 """
 
+# What somebody holds locked is being claimed, settled or withdrawn just now; the claim looks again by itself.
 WITHDRAW = text(
     ISSUE_CHAIN
     + """
 , unsent AS (
     SELECT d.id FROM deliveries d JOIN chain c ON c.id = d.event_id
     LEFT JOIN notifications n ON n.id = d.notification_id
-    WHERE d.status IN ('queued', 'held', 'failed') AND d.due_at IS NOT NULL
-      AND (cast(:user_id AS text) IS NULL OR n.user_id = :user_id)
-    ORDER BY d.id FOR NO KEY UPDATE OF d
+    WHERE d.status IN ('queued', 'held', 'failed') AND (cast(:user_id AS text) IS NULL OR n.user_id = :user_id)
+    FOR NO KEY UPDATE OF d SKIP LOCKED
+),
+withdrawn AS (
+    UPDATE deliveries d SET status = 'cancelled', reason = :reason, due_at = NULL
+    FROM unsent u WHERE d.id = u.id RETURNING d.id, d.tenant, d.channel
+),
+counted AS (
+    INSERT INTO statistics AS s (hour, tenant, channel, status, reason, shard, count)
+    SELECT date_trunc('hour', now(), 'UTC'), tenant, channel, 'cancelled', :reason, cast(:shard AS smallint), count(*)
+    FROM withdrawn GROUP BY tenant, channel ORDER BY tenant, channel
+    ON CONFLICT (hour, tenant, channel, status, reason, shard) DO UPDATE SET count = s.count + excluded.count
 )
-UPDATE deliveries d SET status = 'cancelled', reason = :reason, due_at = NULL
-FROM unsent u WHERE d.id = u.id RETURNING d.id
+SELECT id FROM withdrawn
 """
 )
 
@@ -56,5 +66,5 @@ def withdraw_issues(
 ) -> int:
     """The same for several issues at once, each named by its tenant and an event; one statement."""
     document = json.dumps([{"tenant": tenant, "id": id_} for tenant, id_ in events])
-    values = {"events": document, "reason": reason.value, "user_id": user_id}
+    values = {"events": document, "reason": reason.value, "user_id": user_id, "shard": shard()}
     return len(connection.execute(WITHDRAW, values).all())

@@ -12,13 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
+from uuid import uuid4
 
+import structlog
 from celery import Task
 from celery.utils.log import get_logger
 
 from domain.errors import InvalidInputError
+from models.engine import DATABASE_AWAY
 from pipeline.envelope import MOST_BODY_BYTES, loads
 
+log = structlog.get_logger(__name__)
 logger = get_logger(__name__)
 
 MOST_LETTERS = 500
@@ -28,6 +32,8 @@ MOST_BYTES = 256 * 1024  # of a batch: about a thousand events; a single larger 
 PACE = 0.010
 RETRY_AFTER = 0.5  # seconds; the database was away
 MOST_RETRY_AFTER = 5.0
+MOST_TRIES = 5  # of one message that fails alone, with the database there
+AWAY = "the database is away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,57 +62,77 @@ class Letter:
         return published
 
 
-def publish_batch(letters: Sequence[tuple[str, bytes]]) -> None:
-    """What a pool process does with a batch."""
-    from tasks.publish import publish_letters
+def publish_batch(letters: Sequence[tuple[str, bytes]], give_up: bool) -> None:
+    """What a pool process does with a batch; with `give_up` it is kept for a person, unread."""
+    from tasks.publish import keep_letters, publish_letters
 
-    publish_letters([Letter(id_, body) for id_, body in letters])
+    given = [Letter(id_, body) for id_, body in letters]
+    try:
+        if give_up:
+            keep_letters(given)
+        else:
+            publish_letters(given)
+    except DATABASE_AWAY as error:
+        raise RuntimeError(AWAY) from error.orig
+    except Exception as error:
+        # Any other class might not survive the way to the main process, and would end it there.
+        log.exception("batch_not_published", letters=len(given))
+        raise RuntimeError(type(error).__name__) from None
 
 
 class Batches:
     """The batches of one consumer, in the worker's main process. Everything runs on its event loop."""
 
-    def __init__(self, consumer: Any, task_name: str) -> None:
+    def __init__(self, consumer: Any, task_name: str, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
         self._consumer = consumer
         self._name = task_name
         self._waiting: list[tuple[Letter, Any]] = []
         self._under_way = 0
         self._failures = 0
-        self._paused = False
-        self._next_at = 0.0
+        self._alone = 0  # letters that go one by one, after a batch that failed for a reason of its own
+        self._not_before = 0.0
+        self._has_timer = False
         # Half of the pool at most, so that deliveries are made while events pour in.
         self._most_under_way = max(1, (consumer.pool.num_processes or 1) // 2)
 
     def take(self, message: Any, *_: Any, **__: Any) -> None:
         """A message came: send it on at once if no batch is under way, else with the next."""
-        body = message.body
-        letter = Letter(
-            str(message.headers.get("id") or message.delivery_tag), body.encode() if isinstance(body, str) else body
-        )
-        self._waiting.append((letter, message))
+        # Without an id of its own a message is not recognised when it comes twice; a delivery tag is no id, because
+        # RabbitMQ counts from 1 on every channel.
+        id_ = message.headers.get("id")
+        self._waiting.append((Letter(id_ if isinstance(id_, str) else str(uuid4()), _bytes(message.body)), message))
         self._hand_over()
 
     def _hand_over(self) -> None:
-        while self._waiting and self._under_way < self._most_under_way and not self._paused:
-            early = self._next_at - monotonic()
-            if early > 0 and len(self._waiting) < MOST_LETTERS:
-                self._paused = True
-                self._consumer.timer.call_after(early, self._again)
+        while self._waiting and self._under_way < self._most_under_way:
+            early = self._not_before - self._clock()
+            if early > 0:
+                self._later(early)
                 return
-            self._next_at = monotonic() + PACE
+            self._not_before = self._clock() + PACE
             batch = self._cut()
             self._under_way += 1
             started = _tell_flower(self._consumer.event_dispatcher, self._name, batch)
             self._consumer.pool.apply_async(
                 publish_batch,
-                ([(letter.id, letter.body) for letter, _ in batch],),
+                ([(letter.id, letter.body) for letter, _ in batch], len(batch) == 1 and self._failures >= MOST_TRIES),
                 callback=lambda _, batch=batch, started=started: self._done(batch, started),
                 error_callback=lambda error, batch=batch: self._failed(batch, error),
             )
 
+    def _later(self, seconds: float) -> None:
+        if not self._has_timer:
+            self._has_timer = True
+            self._consumer.timer.call_after(seconds, self._timer_rang)
+
+    def _timer_rang(self) -> None:
+        self._has_timer = False
+        self._hand_over()
+
     def _cut(self) -> list[tuple[Letter, Any]]:
         size = taken = 0
-        for letter, _ in self._waiting[:MOST_LETTERS]:
+        for letter, _ in self._waiting[: 1 if self._alone else MOST_LETTERS]:
             size += len(letter.body)
             if taken and size > MOST_BYTES:
                 break
@@ -117,23 +143,27 @@ class Batches:
     def _done(self, batch: list[tuple[Letter, Any]], started: Callable[[], None]) -> None:
         self._under_way -= 1
         self._failures = 0
+        self._alone = max(0, self._alone - len(batch))
         for _, message in batch:
             message.ack_log_error(logger, self._consumer.connection_errors)
         started()
         self._hand_over()
 
     def _failed(self, batch: list[tuple[Letter, Any]], error: Any) -> None:
-        """Nothing of it was stored, or nobody knows: again, first; what was stored is recognised by its ids."""
-        self._under_way -= 1
-        self._failures += 1
-        self._paused = True
-        self._waiting = batch + self._waiting
-        wait = min(RETRY_AFTER * 2 ** (self._failures - 1), MOST_RETRY_AFTER)
-        logger.warning("publish batch of %d messages again in %.1f s: %s", len(batch), wait, _kind(error))
-        self._consumer.timer.call_after(wait, self._again)
+        """Nothing of it was stored, or nobody knows: again, first; what was stored is recognised by its ids.
 
-    def _again(self) -> None:
-        self._paused = False
+        With the database away there is nothing but to wait. For any other reason they go one by one, and the one that
+        fails again and again is kept for a person, so that it holds up no other.
+        """
+        self._under_way -= 1
+        self._waiting = batch + self._waiting
+        problem = str(getattr(error, "exception", error))
+        if problem != AWAY:
+            self._alone = max(self._alone, len(batch))
+        self._failures = 1 if problem == AWAY else self._failures + 1
+        wait = min(RETRY_AFTER * 2 ** (self._failures - 1), MOST_RETRY_AFTER)
+        self._not_before = self._clock() + wait
+        logger.warning("publish batch of %d messages again in %.1f s: %s", len(batch), wait, problem[:200])
         self._hand_over()
 
 
@@ -142,8 +172,11 @@ def strategy(task: Task, app: Any, consumer: Any, **_: Any) -> Callable[..., Non
     return Batches(consumer, task.name).take
 
 
-def _kind(error: Any) -> str:
-    return type(getattr(error, "exception", error)).__name__
+def _bytes(body: Any) -> bytes:
+    """A body as it may be handed on. One that is no text is no event either; it will be refused and kept."""
+    if isinstance(body, bytes):
+        return body
+    return (body if isinstance(body, str) else json.dumps(body, default=repr)).encode("utf-8", "replace")
 
 
 def _tell_flower(events: Any, name: str, batch: list[tuple[Letter, Any]]) -> Callable[[], None]:

@@ -10,13 +10,13 @@ from typing import Any
 import structlog
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown
 
-from channels.registry import PROVIDERS
-from config.settings import settings
-from models.engine import dispose_inherited
+from channels.registry import PROVIDERS, configured
+from config.settings import SettingsError, settings
+from models.engine import DATABASE_AWAY, dispose_inherited
 from pipeline.directory import Directory
 from pipeline.faces import SHIPPED
 from tasks.bells import ringer
-from tasks.sending import DATABASE_AWAY, Sender
+from tasks.sending import Sender
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +66,10 @@ def child() -> Child:
 
 def prepare(**_: Any) -> None:
     """Before the forks: compile the templates once for all, and keep what is shared from being copied page by page."""
+    try:
+        configured(settings())
+    except SettingsError as error:
+        raise SystemExit(f"worker: {error}") from None  # once, in words, instead of in every process for ever
     SHIPPED.warm()
     gc.collect()
     gc.freeze()

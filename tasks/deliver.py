@@ -9,9 +9,9 @@ from domain.vocabulary import CHANNELS
 from tasks.app import app
 from tasks.child import child
 
-# Seconds that a bell waits for the sends it caused. Slower ones go on in the background, and the process is free for
-# other channels.
-PATIENCE = 2.0
+# Seconds that a bell waits for the sends it caused: as long as a batch to a quick receiver takes, so that sending and
+# routing do not fight over the interpreter. Slower sends go on in the background, and the process is free.
+PATIENCE = 0.05
 
 
 def _task(channel: str) -> Task:

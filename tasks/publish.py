@@ -9,21 +9,16 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError
 
-from config.catalogue import shipped
-from domain.errors import InvalidInputError
-from domain.event import Event
 from domain.fingerprint import canonical
-from models.engine import transaction
-from pipeline.envelope import parse_many
-from pipeline.publish import accept_and_route, route_accepted
-from pipeline.rejections import Rejected, keep, unseen
+from models.engine import DATABASE_AWAY, transaction
+from pipeline.publish import accept_and_route, give_up, route_accepted
 from pipeline.route import Bells
 from tasks.app import app
 from tasks.batching import Letter
 from tasks.bells import ring_deliveries
 from tasks.child import Child, child
+from tasks.letters import open_letters, reject_letter
 from tasks.live import show
-from tasks.sending import DATABASE_AWAY
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +41,7 @@ def ingest(ids: list[str]) -> None:
 def route_waiting(here: Child, ids: Sequence[str]) -> list[str]:
     """Route accepted events and ring. The channels that were rung.
 
-    An event that cannot be routed holds up no other: it stays accepted, and every sweep comes back to it.
+    An event that cannot be routed holds up no other: it is marked as such, for a person.
     """
     try:
         with transaction() as connection:
@@ -56,6 +51,8 @@ def route_waiting(here: Child, ids: Sequence[str]) -> list[str]:
     except Exception:
         if len(ids) == 1:
             log.exception("not_routed", event_id=ids[0])
+            with transaction() as connection:
+                give_up(connection, ids[0])
             return []
         middle = len(ids) // 2
         return route_waiting(here, ids[:middle]) + route_waiting(here, ids[middle:])
@@ -79,6 +76,12 @@ def publish_letters(letters: Sequence[Letter], source: str = "celery") -> None:
     ring(bells)
 
 
+def keep_letters(letters: Sequence[Letter], source: str = "celery") -> None:
+    """Keep messages unread that have failed again and again."""
+    for letter in letters:
+        reject_letter(letter, source, "could not be published, tried several times")
+
+
 def ring(bells: Bells) -> None:
     """What follows a commit: live clients are shown their notifications, and the channels are rung."""
     show(bells.frames)
@@ -93,35 +96,9 @@ def _apart(letters: Sequence[Letter], source: str, error: Exception) -> None:
         publish_letters(letters[:middle], source)
         publish_letters(letters[middle:], source)
         return
-    problem = f"cannot be stored: {type(error).__name__}"
-    log.warning("event_rejected", source=source, problem=problem)
-    with transaction() as connection:
-        if unseen(connection, source, [letters[0].id]):
-            keep(connection, [Rejected(source, problem, letters[0].body)])
+    reject_letter(letters[0], source, f"cannot be stored: {type(error).__name__}")
 
 
 def _publish(connection: Connection, here: Child, letters: Sequence[Letter], source: str) -> Bells:
-    fresh = unseen(connection, source, [letter.id for letter in letters])
-    parsed: list[tuple[Letter, list[Event]]] = []
-    rejected: list[Rejected] = []
-    for letter in letters:
-        if letter.id not in fresh:
-            continue
-        fresh.discard(letter.id)
-        try:
-            parsed.append((letter, parse_many(letter.payload(), tenant=None, catalogue=shipped().event_types)))
-        except InvalidInputError as error:
-            rejected.append(Rejected(source, str(error), letter.body))
-    tenants = here.directory.look_up(connection, {event.tenant for _, events in parsed for event in events})
-    events: list[Event] = []
-    for letter, published in parsed:
-        stranger = next((index for index, event in enumerate(published) if event.tenant not in tenants), None)
-        if stranger is None:
-            events.extend(published)
-        else:
-            problem = f"events[{stranger}].tenant: is not a tenant of this installation"
-            rejected.append(Rejected(source, problem, letter.body))
-    for one in rejected:
-        log.warning("event_rejected", source=source, problem=one.error)
-    keep(connection, rejected)
+    events, tenants = open_letters(connection, letters, source, here.directory.look_up)
     return accept_and_route(connection, tenants, events, here.built)[1] if events else Bells()

@@ -234,6 +234,24 @@ def test_beside_a_large_amount_of_finished_work_only_what_is_needed_is_touched(t
 
 
 @pytest.mark.mission("D-33")
+@pytest.mark.parametrize("known", [True, False], ids=["counted", "since-the-last-count"])
+def test_a_backlog_costs_a_claim_no_more_than_what_it_takes(touched: Any, known: bool) -> None:
+    """The planner must not take the backlog for the batch, whether or not its statistics know of it."""
+    touched.connection.execute(
+        text(
+            "INSERT INTO deliveries (id, tenant, event_id, notification_id, channel, address, template, priority, "
+            "status, due_at) SELECT gen_random_uuid(), tenant, event_id, id, 'email', 'a', 'default', 2, 'queued', "
+            "now() FROM notifications"
+        )
+    )
+    if known:
+        touched.connection.execute(text("ANALYZE deliveries"))
+    found = touched(lambda connection, _: claim(connection, "email", BATCH, 30.0, monotonic()))
+    assert len(touched.state.answer.rows) == BATCH
+    assert {table: rows for table, rows in found.items() if rows > MOST_TOUCHED} == {}
+
+
+@pytest.mark.mission("D-33")
 def test_what_is_due_in_an_hour_costs_a_claim_nothing(touched: Any) -> None:
     publish(touched.connection, touched.state)
     touched.connection.execute(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from time import sleep
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from domain.errors import InvalidInputError
-from tasks.batching import MOST_BYTES, MOST_LETTERS, Batches, Letter
+from tasks.batching import AWAY, MOST_BYTES, MOST_LETTERS, MOST_TRIES, Batches, Letter
 
 
 @dataclass
@@ -37,11 +36,14 @@ class Consumer:
     later: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     event_dispatcher: Any = None
     connection_errors: tuple[type[BaseException], ...] = ()
+    given_up: list[str] = field(default_factory=list)
+    now: float = 1000.0
 
     @property
     def pool(self) -> Any:
         def apply_async(_: Any, arguments: Any, callback: Any, error_callback: Any) -> None:
-            (letters,) = arguments
+            letters, gives_up = arguments
+            self.given_up += [id_ for id_, _ in letters] if gives_up else []
             self.under_way.append(([id_ for id_, _ in letters], callback, error_callback))
 
         return SimpleNamespace(num_processes=self.processes, apply_async=apply_async)
@@ -55,7 +57,7 @@ class Consumer:
         if seconds > 0.1:
             self.later.append((seconds, call))
         else:
-            sleep(seconds)
+            self.now += seconds
             call()
 
     def batches(self) -> list[list[str]]:
@@ -64,13 +66,14 @@ class Consumer:
     def done(self) -> None:
         self.under_way.pop(0)[1](None)
 
-    def failed(self) -> None:
-        self.under_way.pop(0)[2](KeyError())
+    def failed(self, problem: str = AWAY) -> None:
+        self.under_way.pop(0)[2](RuntimeError(problem))
 
     def wait(self) -> float:
         seconds, call = self.later.pop(0)
+        self.now += seconds
         call()
-        return seconds
+        return round(seconds, 3)
 
 
 def message(id_: str | None, size: int = 10) -> Message:
@@ -84,7 +87,7 @@ def consumer() -> Consumer:
 
 @pytest.fixture
 def batches(consumer: Consumer) -> Batches:
-    return Batches(consumer, "bellwire.publish")
+    return Batches(consumer, "bellwire.publish", lambda: consumer.now)
 
 
 def test_a_single_message_goes_at_once(consumer: Consumer, batches: Batches) -> None:
@@ -103,7 +106,7 @@ def test_what_comes_while_a_batch_is_under_way_is_the_next_batch(consumer: Consu
 
 def test_half_of_the_pool_is_left_to_deliveries() -> None:
     consumer = Consumer(processes=6)
-    batches = Batches(consumer, "bellwire.publish")
+    batches = Batches(consumer, "bellwire.publish", lambda: consumer.now)
     for id_ in "abcde":
         batches.take(message(id_))
     assert consumer.batches() == [["a"], ["b"], ["c"]]
@@ -158,7 +161,7 @@ def test_failures_in_a_row_wait_longer_up_to_five_seconds(consumer: Consumer, ba
     batches.take(message("a"))
     waits = []
     for _ in range(6):
-        consumer.failed()
+        consumer.failed("KeyError")
         waits.append(consumer.wait())
     assert waits == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
     consumer.done()
@@ -167,9 +170,49 @@ def test_failures_in_a_row_wait_longer_up_to_five_seconds(consumer: Consumer, ba
     assert consumer.wait() == 0.5
 
 
-def test_a_message_without_id_goes_by_its_tag(consumer: Consumer, batches: Batches) -> None:
+def test_a_message_without_id_gets_one_because_tags_repeat(consumer: Consumer, batches: Batches) -> None:
     batches.take(message(None))
-    assert consumer.batches() == [["7"]]
+    batches.take(message(None))
+    consumer.done()
+    ((id_,),) = consumer.batches()
+    assert len(id_) == 36
+
+
+def test_a_batch_that_fails_for_a_reason_of_its_own_goes_one_by_one(consumer: Consumer, batches: Batches) -> None:
+    for id_ in "abc":
+        batches.take(message(id_))
+    consumer.done()
+    consumer.failed("KeyError")
+    consumer.wait()
+    assert consumer.batches() == [["b"]]
+    consumer.done()
+    assert consumer.batches() == [["c"]]
+
+
+def test_a_message_that_fails_again_and_again_is_kept_for_a_person(consumer: Consumer, batches: Batches) -> None:
+    batches.take(message("spoilt"))
+    batches.take(message("good"))
+    for _ in range(MOST_TRIES):
+        consumer.failed("KeyError")
+        consumer.wait()
+    assert consumer.given_up == ["spoilt"]
+    consumer.done()
+    assert (consumer.batches(), consumer.given_up) == ([["good"]], ["spoilt"])
+
+
+def test_a_database_that_is_away_makes_nobody_give_up(consumer: Consumer, batches: Batches) -> None:
+    batches.take(message("a"))
+    batches.take(message("b"))
+    for _ in range(MOST_TRIES + 1):
+        consumer.failed(AWAY)
+        assert consumer.wait() == 0.5
+    assert (consumer.batches(), consumer.given_up) == ([["a", "b"]], [])
+
+
+@pytest.mark.parametrize("body", [None, 5, {"a": 1}, ["x"], "text", b"bytes"], ids=lambda body: type(body).__name__)
+def test_whatever_a_body_is_it_goes_on_as_bytes(body: Any, consumer: Consumer, batches: Batches) -> None:
+    batches.take(Message(body, {"id": "a"}))
+    assert consumer.batches() == [["a"]]
 
 
 def test_flower_is_shown_a_batch_as_one_task(consumer: Consumer, batches: Batches) -> None:

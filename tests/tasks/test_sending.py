@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from channels.breaker import Breakers
+from config.connections import redis_client
 from models.engine import new_engine
 from tests.support.waiting import wait_until
 from workers.receivers.script import Fault, Reply
@@ -102,6 +104,18 @@ def test_an_open_breaker_postpones_uses_no_attempt_and_leaves_other_endpoints_al
     assert len(process.receivers.webhook.received) == 6
 
 
+@pytest.mark.mission("A-23")
+def test_a_breaker_that_another_process_opened_is_open_here_too(
+    process: Any, send: Callable[..., list[Any]], redis_url: str
+) -> None:
+    (row,) = send(Reply())
+    other = Breakers(redis_client(redis_url, "breakers"))
+    other.record([(f"acme:webhook:{row.webhook_id}", False)] * 5)
+    held = send(Reply(), hosts=("blog",))[-1]
+    assert (held.status, held.reason, held.attempts) == ("queued", "breaker_open", 0)
+    assert len(process.receivers.webhook.received) == 1
+
+
 @pytest.mark.mission("B-15")
 def test_what_nobody_wants_any_more_is_settled_without_being_sent(process: Any, ssl: dict[str, Any]) -> None:
     process.hook("/hook")
@@ -125,14 +139,25 @@ def test_a_delivery_that_cannot_be_put_into_words_ends_and_the_others_are_sent(
 
 
 def test_a_bug_in_putting_one_into_words_costs_the_others_nothing(process: Any, ssl: dict[str, Any]) -> None:
+    process.user("u1", email="u1@example.org", roles=["operations"])
+    process.publish(*({**ssl, "data": {"host": host}} for host in ("good", "bad")))
+    process.execute("UPDATE events SET severity = 'of no kind' WHERE data->>'host' = 'bad'")
+    process.ring("email")
+    rows = {row.data["host"]: (row.status, row.reason, row.attempts) for row in process.deliveries("email")}
+    assert rows == {"good": ("sent", None, 1), "bad": ("dead_letter", "not_rendered", 1)}
+
+
+def test_a_bug_in_a_provider_costs_the_others_nothing_and_nobody_knows_what_left(
+    process: Any, ssl: dict[str, Any]
+) -> None:
     process.hook("/good")
     bad = process.hook("/bad")
     process.execute("UPDATE webhooks SET headers = '[1]' WHERE id = cast(:id AS uuid)", id=bad)
     process.publish(ssl)
     process.ring()
-    rows = {row.name: (row.status, row.attempts) for row in process.deliveries()}
-    assert rows["good"] == ("sent", 1)
-    assert rows["bad"][0] in ("dead_letter", "failed")
+    rows = {row.name: (row.status, row.reason, row.attempts) for row in process.deliveries()}
+    assert rows == {"good": ("sent", None, 1), "bad": ("failed", "retry", 1)}
+    assert sorted(process.outcomes()) == ["sent", "unknown"]
 
 
 @pytest.mark.mission("A-26", "D-4")
@@ -183,7 +208,7 @@ def test_email_goes_out_through_the_shared_slots_and_gives_them_back(process: An
         process.user(f"u{number}", email=f"u{number}@example.org", roles=["operations"])
     process.publish(ssl)
     assert process.ring("email")
-    assert {row.status for row in process.deliveries("email")} == {"sent"}
+    assert {(row.status, row.reason) for row in process.deliveries("email")} == {("sent", None)}
     rows = process.execute("SELECT count(*) AS slots, count(token) AS held FROM bulkhead_slots WHERE channel = 'email'")
     assert tuple(rows[0]) == (5, 0)
 
@@ -194,7 +219,8 @@ def test_while_other_workers_hold_every_slot_nothing_is_claimed(process: Any, ss
     process.publish(ssl)
     process.execute(
         "INSERT INTO bulkhead_slots (channel, number, token, held_until) "
-        "SELECT 'email', n, 1, now() + interval '1 minute' FROM generate_series(1, 5) AS n"
+        "SELECT 'email', n, 1, now() + interval '1 minute' FROM generate_series(1, 5) AS n "
+        "ON CONFLICT (channel, number) DO UPDATE SET token = excluded.token, held_until = excluded.held_until"
     )
     assert process.ring("email")
     assert [row.status for row in process.deliveries("email")] == ["queued"]

@@ -23,7 +23,7 @@ CREATE TABLE acknowledgements (
 );
 CREATE TABLE attempts (
     delivery_id UUID NOT NULL,
-    number SMALLINT NOT NULL,
+    number INTEGER NOT NULL,
     provider TEXT NOT NULL,
     started_at TIMESTAMP WITH TIME ZONE NOT NULL,
     duration_ms INTEGER NOT NULL,
@@ -82,10 +82,11 @@ CREATE TABLE deliveries (
     due_at TIMESTAMP WITH TIME ZONE,
     lease_until TIMESTAMP WITH TIME ZONE,
     lease_token BIGINT,
-    attempts SMALLINT DEFAULT '0' NOT NULL,
-    failures SMALLINT DEFAULT '0' NOT NULL,
+    attempts INTEGER DEFAULT '0' NOT NULL,
+    failures INTEGER DEFAULT '0' NOT NULL,
     crashes SMALLINT DEFAULT '0' NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    replayed_at TIMESTAMP WITH TIME ZONE,
     sent_at TIMESTAMP WITH TIME ZONE,
     delivered_at TIMESTAMP WITH TIME ZONE,
     failed_at TIMESTAMP WITH TIME ZONE,
