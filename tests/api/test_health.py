@@ -6,8 +6,10 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.api.test_access import is_problem
@@ -166,10 +168,23 @@ def test_without_a_database_every_request_is_told_to_come_again(there: Api, own:
     assert key not in there.log.read_text()
 
 
-def test_what_was_taken_is_stored_before_the_process_ends(there: Api) -> None:
+def test_a_request_under_way_is_finished_before_the_process_ends(there: Api) -> None:
     publish(there)
-    there.process.send_signal(signal.SIGTERM)
+    with (
+        psycopg.connect(there.database_url) as other,
+        there.client("publisher") as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        other.execute("LOCK TABLE events IN SHARE MODE")
+        waiting = pool.submit(client.post, "/v1/events", json={"type": "x"})
+        locked = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        wait_until(lambda: there.rows(locked), "the request to wait for the table")
+        there.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "Shutting down" in there.log.read_text(), "the API to begin to end")
+        other.rollback()
+        assert waiting.result().status_code == 202
     assert there.process.wait(10) == -signal.SIGTERM  # the server ends in order, then by the signal
-    assert '"event": "stopped"' in there.log.read_text()
-    assert there.rows("SELECT count(*) FROM events") == [(1,)]
-    assert "Traceback" not in there.log.read_text()
+    assert there.rows("SELECT count(*) FROM events") == [(2,)]
+    log = there.log.read_text()
+    assert '"event": "stopped"' in log
+    assert "Traceback" not in log
