@@ -74,20 +74,29 @@ def old(module_database_url: str) -> Iterator[Engine]:
     """A database full of finished work, whose connections tell how each statement was carried out."""
     plain = new_engine(module_database_url)
     with plain.begin() as connection:
-        ensure_tenant(connection, "acme")
-        for statement in FILL.format(numbers=f"generate_series(1, {FINISHED}) AS n").split(";"):
-            if statement.strip():
-                connection.execute(text(statement))
-        for number in range(3):
-            body = {"email": f"u{number}@example.org", "telegram_chat_id": f"7{number}", "roles": ["operations"]}
-            put_user(connection, tenant="acme", user_id=f"u{number}", body=body, actor="cli")
-        make_slots(connection, "email", 5)
+        settle_in(connection)
+        fill(connection)
     with plain.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE"))
     plain.dispose()
     made = new_engine(module_database_url, options=f"{BATCH_OPTIONS} {EXPLAIN}")
     yield made
     made.dispose()
+
+
+def settle_in(connection: Connection) -> None:
+    """A tenant with three users, whom the shipped routes tell of certificates by email and Telegram."""
+    ensure_tenant(connection, "acme")
+    for number in range(3):
+        body = {"email": f"u{number}@example.org", "telegram_chat_id": f"7{number}", "roles": ["operations"]}
+        put_user(connection, tenant="acme", user_id=f"u{number}", body=body, actor="cli")
+    make_slots(connection, "email", 5)
+
+
+def fill(connection: Connection) -> None:
+    for statement in FILL.format(numbers=f"generate_series(1, {FINISHED}) AS n").split(";"):
+        if statement.strip():
+            connection.execute(text(statement))
 
 
 @pytest.fixture(params=["force_custom_plan", "force_generic_plan"], ids=["custom-plans", "generic-plans"])
@@ -106,18 +115,22 @@ def touched(request: Any, old: Engine) -> Iterator[Callable[..., dict[str, int]]
         def touched(work: Callable[[Connection, Any], Any]) -> dict[str, int]:
             plans.clear()
             state.answer = work(connection, state)
-            assert plans, "no statement was explained"
-            found: dict[str, int] = {}
-            for plan in plans:
-                for table, rows in _scans(plan["Plan"]):
-                    found[table] = max(found.get(table, 0), rows)
-            return found
+            return _touched(plans)
 
         touched.state = state  # type: ignore[attr-defined]
         touched.connection = connection  # type: ignore[attr-defined]
         yield touched
         connection.rollback()
         connection.invalidate()
+
+
+def _touched(plans: list[dict[str, Any]]) -> dict[str, int]:
+    assert plans, "no statement was explained"
+    found: dict[str, int] = {}
+    for plan in plans:
+        for table, rows in _scans(plan["Plan"]):
+            found[table] = max(found.get(table, 0), rows)
+    return found
 
 
 def _scans(plan: dict[str, Any]) -> Iterator[tuple[str, int]]:
@@ -262,6 +275,42 @@ def test_what_is_due_in_an_hour_costs_a_claim_nothing(touched: Any) -> None:
         )
     )
     assert touched(take)["deliveries"] <= MOST_TOUCHED
+
+
+@pytest.mark.mission("D-33")
+def test_a_plan_that_was_made_while_the_tables_were_small_is_good_when_they_are_large(database_url: str) -> None:
+    """A worker keeps its plans for as long as its connection lives, and may have made them in an empty database."""
+    plans: list[dict[str, Any]] = []
+    engine = new_engine(database_url, options=f"{BATCH_OPTIONS} {EXPLAIN} -c plan_cache_mode=force_generic_plan")
+    with engine.begin() as connection:
+        settle_in(connection)
+        for table in LARGE:
+            connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = off)"))
+
+    def run(connection: Connection) -> dict[str, dict[str, int]]:
+        found = {}
+        for stage, work in STAGES.items():
+            with connection.begin() as transaction:
+                state = SimpleNamespace(directory=Directory())
+                if stage not in ("publish", "ingest", "resolve"):
+                    state.answer = publish(connection, state)
+                plans.clear()
+                work(connection, state)
+                found[stage] = {table: rows for table, rows in _touched(plans).items() if rows > MOST_TOUCHED}
+                transaction.rollback()
+        return {stage: tables for stage, tables in found.items() if tables}
+
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.prepare_threshold = 0  # at once, instead of after five times
+        driver.add_notice_handler(lambda said: plans.append(json.loads(said.message_primary.partition("plan:")[2])))
+        run(connection)
+        plain = new_engine(database_url)
+        with plain.begin() as other:
+            fill(other)
+        plain.dispose()
+        assert run(connection) == {}
+    engine.dispose()
 
 
 def test_a_scan_would_be_seen(touched: Any) -> None:
