@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from hashlib import sha256
 from typing import Annotated, Any, Final
 
@@ -162,4 +161,13 @@ def _idempotency_key(request: Request) -> str | None:
 
 
 def _answer(answers: Sequence[Answer], single: bool) -> dict[str, Any]:
-    return asdict(answers[0]) if single else {"results": [asdict(answer) for answer in answers]}
+    return _shown(answers[0]) if single else {"results": [_shown(answer) for answer in answers]}
+
+
+def _shown(one: Answer) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "status": one.status,
+        "duplicate_of": one.duplicate_of,
+        "fingerprint": one.fingerprint,
+    }
