@@ -144,5 +144,5 @@ def _depths() -> dict[str, int]:
                 try:
                     depths[name] = channel.queue_declare(name, passive=True).message_count
                 except connection.channel_errors:
-                    continue
+                    depths[name] = 0  # on Redis an empty queue is none
     return depths

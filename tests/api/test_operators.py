@@ -255,6 +255,7 @@ def test_the_figures_are_those_of_the_database(team: Api) -> None:
     assert float(lines['bellwire_oldest_due_seconds{channel="email"}']) > 0
     assert 'bellwire_queue_depth{queue="deliver.email"}' in lines
     assert 'bellwire_http_requests_total{method="PUT",path="/v1/users/{user_id}",status="200"}' in lines
+    assert lines["bellwire_broker_up"] == lines["bellwire_database_up"] == "1.0"
     assert all("tenant" not in name for name in lines)
 
 
