@@ -39,7 +39,7 @@ run: setup ## start the whole product with the demo tenant and sample events
 	@$(BIN)/bellwire up --demo
 
 test: setup ## the test suite (no faults, no load)
-	@$(BIN)/python -m pytest -m "not faults and not matrix and not load"
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "not faults and not matrix and not load"
 
 test-faults: setup ## kills, freezes, broken providers; other brokers and databases
 	@$(BIN)/python -m pytest -m "faults or matrix"

@@ -136,3 +136,9 @@ class Work:
             ]
             settle(connection, taken.token, results)
         return sorted(row.id for row in taken.rows)
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The width that tables have where nobody looks, whoever starts the tests; parallel runs set 80 columns."""
+    monkeypatch.delenv("COLUMNS", raising=False)
