@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from domain.dedupe import rounds
 from domain.event import Condition, Event
+from pipeline.document import document
 
 # Sorted, so that two batches with the same fingerprints lock them in the same order and never wait in a circle.
 DECIDE = text("""
@@ -92,7 +93,7 @@ def accept(connection: Connection, events: Sequence[Event]) -> list[Accepted]:
 
 
 def _decide(connection: Connection, batch: Sequence[tuple[Event, str]]) -> dict[str, Accepted]:
-    document = json.dumps(
+    incoming = document(
         [
             {
                 "id": event.id,
@@ -106,7 +107,7 @@ def _decide(connection: Connection, batch: Sequence[tuple[Event, str]]) -> dict[
             for event, leader in batch
         ]
     )
-    rows = {row.id: row for row in connection.execute(DECIDE, {"events": document})}
+    rows = {row.id: row for row in connection.execute(DECIDE, {"events": incoming})}
     result = {}
     for event, _ in batch:
         row = rows[event.id]
@@ -142,5 +143,5 @@ def _end_silence(connection: Connection, accepted: Sequence[Accepted]) -> None:
         if issue in ended:
             one.silenced = frozenset()
     if ended:
-        document = [{"tenant": tenant, "fingerprint": fingerprint.hex()} for tenant, fingerprint in ended]
-        connection.execute(END_SILENCE, {"events": json.dumps(document)})
+        issues = [{"tenant": tenant, "fingerprint": fingerprint.hex()} for tenant, fingerprint in ended]
+        connection.execute(END_SILENCE, {"events": json.dumps(issues)})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
+
+from pipeline.document import document
 
 Counts = Counter[tuple[str, str, str, str]]
 """How many by (tenant, channel, status, reason). Channel "" stands for events and for recipients as a whole."""
@@ -30,7 +31,7 @@ def shard() -> int:
 def counts_document(counts: Counts) -> str:
     """The counts as the JSON that `COUNT` takes."""
     mine = shard()
-    return json.dumps(
+    return document(
         [
             {"tenant": tenant, "channel": channel, "status": status, "reason": reason, "shard": mine, "count": count}
             for (tenant, channel, status, reason), count in counts.items()

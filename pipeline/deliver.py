@@ -25,6 +25,7 @@ from domain.vocabulary import Reason, Severity
 from pipeline.bulkhead import Slots
 from pipeline.context import context
 from pipeline.counts import shard
+from pipeline.document import document
 from pipeline.envelope import unlisted
 from pipeline.people import preference_entries
 from pipeline.render import render
@@ -230,8 +231,8 @@ def settle(connection: Connection, token: int, results: Sequence[Result]) -> dic
     """Store what came of a claim. Returns the new status of each delivery whose lease was still ours."""
     if not results:
         return {}
-    document = json.dumps([_result_row(result) for result in results])
-    rows = connection.execute(SETTLE, {"results": document, "token": token, "shard": shard()}).all()
+    stored = document([_result_row(result) for result in results])
+    rows = connection.execute(SETTLE, {"results": stored, "token": token, "shard": shard()}).all()
     previews = [result.preview for result in results if result.preview is not None]
     if previews:
         connection.execute(STORE_PREVIEWS, {"previews": json.dumps(previews)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from domain.states import EventStatus
 from domain.vocabulary import Reason, Severity
 from pipeline.accept import Accepted, accept
 from pipeline.directory import Directory, Tenant
+from pipeline.document import document
 from pipeline.route import Bells, Told, route, store
 
 COLUMNS = """
@@ -91,7 +91,7 @@ def route_accepted(
         return Bells()
     tenants = directory.look_up(connection, {one.event.tenant for one in accepted})
     told = route(connection, tenants, accepted, built)
-    document = json.dumps(
+    settled = document(
         [
             {
                 "id": id_,
@@ -103,7 +103,7 @@ def route_accepted(
             for id_, one in told.items()
         ]
     )
-    connection.execute(SETTLE_EVENTS, {"events": document})
+    connection.execute(SETTLE_EVENTS, {"events": settled})
     return store(connection, told.values(), accepted)
 
 
@@ -122,8 +122,8 @@ def _answer(one: Accepted) -> Answer:
 
 
 def _store_events(connection: Connection, accepted: Sequence[Accepted], told: Mapping[str, Told]) -> None:
-    document = "[" + ",".join(_row(one, told.get(one.event.id)) for one in accepted) + "]"
-    connection.execute(STORE_EVENTS, {"events": document})
+    rows = "[" + ",".join(_row(one, told.get(one.event.id)) for one in accepted) + "]"
+    connection.execute(STORE_EVENTS, {"events": rows})
 
 
 def _row(one: Accepted, told: Told | None) -> str:
@@ -156,7 +156,7 @@ def _row(one: Accepted, told: Told | None) -> str:
         "skipped": (told and told.skipped) or None,
     }
     row.update((name, value) for name, value in optional.items() if value is not None)
-    return f'{json.dumps(row)[:-1]},"data":{event.data_json}}}'
+    return f'{document(row)[:-1]},"data":{event.data_json}}}'
 
 
 def _accepted(row: Any) -> Accepted:

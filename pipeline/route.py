@@ -5,7 +5,6 @@ What the database is told is one JSON document a table: an array of 100 rows cos
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from domain.vocabulary import Reason
 from pipeline.accept import Accepted
 from pipeline.counts import COUNT, Counts, counts_document
 from pipeline.directory import Tenant, route_events
+from pipeline.document import document
 from pipeline.inbox import Words, notification_frame, words
 from pipeline.people import find_people
 from pipeline.withdraw import withdraw_issues
@@ -121,8 +121,8 @@ def store(connection: Connection, told: Iterable[Told], accepted: Sequence[Accep
         connection.execute(
             STORE,
             {
-                "notifications": json.dumps(notifications),
-                "deliveries": json.dumps(deliveries),
+                "notifications": document(notifications),
+                "deliveries": document(deliveries),
                 "counts": counts_document(_counts(told)),
             },
         )

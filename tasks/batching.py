@@ -21,6 +21,7 @@ from celery.utils.log import get_logger
 from domain.errors import InvalidInputError
 from models.engine import DATABASE_AWAY
 from pipeline.envelope import MOST_BODY_BYTES, loads
+from tasks.redis_transport import confirm
 
 log = structlog.get_logger(__name__)
 logger = get_logger(__name__)
@@ -144,8 +145,7 @@ class Batches:
         self._under_way -= 1
         self._failures = 0
         self._alone = max(0, self._alone - len(batch))
-        for _, message in batch:
-            message.ack_log_error(logger, self._consumer.connection_errors)
+        confirm((message for _, message in batch), self._consumer.connection_errors)
         started()
         self._hand_over()
 

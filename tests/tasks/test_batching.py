@@ -21,6 +21,7 @@ class Message:
     body: bytes | str
     headers: dict[str, Any]
     delivery_tag: int = 7
+    channel: Any = None
     acknowledged: int = 0
 
     def ack_log_error(self, *_: Any) -> None:
