@@ -99,7 +99,7 @@ def list_of_events(caller: Operator, query: Annotated[EventFilters, Query()]) ->
 
 
 @router.get("/v1/events/{event_id}")
-def one_event(caller: Operator, event_id: str) -> Response:
+def one_event(caller: Publisher, event_id: str) -> Response:
     """The ledger of an event: its routes, whom it told, and every delivery with its attempts."""
     identity = uuid_in_path(event_id, "an event")
     with transaction() as connection:

@@ -19,7 +19,7 @@ ROLES = ("publisher", "operator", "admin")
 NEEDS = [
     ("POST", "/v1/events", "publisher"),
     ("GET", "/v1/events", "operator"),
-    ("GET", f"/v1/events/{ID}", "operator"),
+    ("GET", f"/v1/events/{ID}", "publisher"),
     ("GET", f"/v1/events/{ID}/explain", "operator"),
     ("POST", f"/v1/events/{ID}/cancel", "publisher"),
     ("GET", "/v1/deliveries", "operator"),

@@ -28,7 +28,7 @@ from pipeline.setup import NewKey, create_key, ensure_tenant
 from tests.support.waiting import wait_until
 from workers.stack.listening import address, listen
 
-JWT_SECRET = "the secret that signs users' tokens in these tests"
+JWT_SECRET = "the secret that signs users' tokens in these tests, long enough for any algorithm"
 SECRET_KEY = "the key that seals secrets in these tests"
 AUDIENCE = "bellwire"
 
