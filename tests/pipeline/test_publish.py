@@ -11,7 +11,7 @@ import pytest
 from config.catalogue import shipped
 from pipeline.directory import Directory
 from pipeline.envelope import parse_many
-from pipeline.publish import Answer, accept_and_route, accept_only, route_accepted
+from pipeline.publish import Answer, accept_and_route, accept_only, give_up, route_accepted
 from pipeline.route import Bells
 
 BUILT = dict.fromkeys(("email", "telegram", "webhook", "in_app"), True)
@@ -109,6 +109,37 @@ def test_of_two_workers_that_answer_the_same_bell_each_event_goes_to_one(team: A
     with ThreadPoolExecutor(4) as workers:
         assert sum(workers.map(work, range(4))) == 60
     assert len(team.execute("SELECT FROM notifications")) == 60
+
+
+def test_an_alarm_whose_issue_was_resolved_before_it_was_routed_tells_nobody(team: Any) -> None:
+    (alarm,) = accept(team, SSL)
+    (all_clear,) = accept(team, RESOLVED)
+    route(team, all_clear.id)
+    assert route(team, alarm.id) == Bells()
+    assert statuses(team) == [("unrouted", "resolved"), ("resolved", None)]
+    assert {row.event_id for row in team.execute("SELECT event_id::text FROM notifications")} == {all_clear.id}
+
+
+def test_what_fires_again_is_routed_although_it_was_resolved_before(team: Any) -> None:
+    ids = [answer.id for event in (SSL, RESOLVED, SSL) for answer in accept(team, event)]
+    route(team, *ids)
+    assert [status for status, _ in statuses(team)][2] == "routed"
+
+
+def test_an_event_that_cannot_be_routed_says_so_and_is_not_looked_at_again(team: Any) -> None:
+    (answer,) = accept(team, SSL)
+    with team.begin() as connection:
+        give_up(connection, answer.id)
+    assert statuses(team) == [("unrouted", "not_routed")]
+    assert route(team, answer.id) == Bells()
+
+
+def test_nobody_gives_up_what_was_routed_meanwhile(team: Any) -> None:
+    (answer,) = accept(team, SSL)
+    route(team, answer.id)
+    with team.begin() as connection:
+        give_up(connection, answer.id)
+    assert statuses(team) == [("routed", None)]
 
 
 @pytest.mark.parametrize(

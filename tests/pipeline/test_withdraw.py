@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any
 
 import pytest
 
 from domain import verdict
 from domain.vocabulary import Reason
+from pipeline.deliver import claim
 from pipeline.withdraw import withdraw_issue, withdraw_issues
 
 SSL = {"type": "ssl_expiry", "severity": "low", "data": {"host": "shop"}}
@@ -88,6 +90,22 @@ def test_a_dead_letter_stays_for_its_person(team: Any) -> None:
 def test_nobody_withdraws_what_is_another_tenants(team: Any) -> None:
     (event,) = team.publish(SSL)
     assert withdraw(team, event, tenant="other") == 0
+
+
+@pytest.mark.mission("D-32")
+def test_what_was_withdrawn_is_counted(team: Any) -> None:
+    (event,) = team.publish(SSL)
+    withdraw(team, event)
+    rows = team.execute("SELECT channel, reason, count AS n FROM statistics WHERE status = 'cancelled'")
+    assert [(row.channel, row.reason, row.n) for row in rows] == [("email", "acknowledged", 2)]
+
+
+def test_what_somebody_has_in_hand_is_left_to_him(team: Any) -> None:
+    """Whoever has it locked claims it just now, and a claim looks again; waiting for each other would help nobody."""
+    (event,) = team.publish(SSL)
+    with team.begin() as connection:
+        assert len(claim(connection, "email", 1, 30.0, monotonic()).rows) == 1
+        assert withdraw(team, event) == 1
 
 
 @pytest.mark.mission("D-31")
