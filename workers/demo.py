@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy import Connection, text
 
@@ -16,11 +16,13 @@ from pipeline.webhooks import put_webhook
 
 ACTOR: Final = "cli"
 
-HAS_EVENTS = text("SELECT EXISTS (SELECT FROM events WHERE tenant = :tenant)")
+HAS = "SELECT EXISTS (SELECT FROM {table} WHERE tenant = :tenant)"
 
 
 def feed(connection: Connection, webhook_url: str | None = None) -> list[str]:
     """Set the demo tenant up and publish the sample events, unless it has events already.
+
+    Users and webhooks come only to a tenant without: what a person changed stays as it is.
 
     Args:
         webhook_url: where receivers for its webhooks listen; None: it gets no webhooks.
@@ -30,11 +32,17 @@ def feed(connection: Connection, webhook_url: str | None = None) -> list[str]:
     """
     sample = demo(webhook_url or "")
     ensure_tenant(connection, sample.tenant)
-    for user_id, user in sample.users.items():
-        put_user(connection, tenant=sample.tenant, user_id=user_id, body=user, actor=ACTOR)
-    for name, hook in sample.webhooks.items() if webhook_url else ():
-        put_webhook(connection, tenant=sample.tenant, user_id=None, name=name, body=hook, actor=ACTOR)
-    if connection.execute(HAS_EVENTS, {"tenant": sample.tenant}).scalar_one():
+    if _has(connection, "events", sample.tenant):
         return []
+    if not _has(connection, "users", sample.tenant):
+        for user_id, user in sample.users.items():
+            put_user(connection, tenant=sample.tenant, user_id=user_id, body=user, actor=ACTOR)
+    if webhook_url and not _has(connection, "webhooks", sample.tenant):
+        for name, hook in sample.webhooks.items():
+            put_webhook(connection, tenant=sample.tenant, user_id=None, name=name, body=hook, actor=ACTOR)
     events = parse_many(sample_events(), tenant=sample.tenant, catalogue=shipped().event_types)
     return [answer.id for answer in accept_only(connection, events)]
+
+
+def _has(connection: Connection, table: Literal["users", "webhooks", "events"], tenant: str) -> bool:
+    return bool(connection.execute(text(HAS.format(table=table)), {"tenant": tenant}).scalar_one())

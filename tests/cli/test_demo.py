@@ -15,6 +15,7 @@ from sqlalchemy import text
 from config.demo import demo, sample_events
 from config.settings import settings
 from models.engine import transaction
+from pipeline.users import get_user, put_user
 from workers.demo import feed
 
 
@@ -44,6 +45,22 @@ def test_feeding_twice_publishes_once(installation: None) -> None:
         with transaction() as connection:
             assert len(feed(connection)) == fed
     assert count("events") == len(sample_events())
+
+
+def test_feeding_again_leaves_what_a_person_changed(installation: None) -> None:
+    with transaction() as connection:
+        feed(connection)
+    user_id = next(iter(demo("").users))
+    for again in (False, True):
+        with transaction() as connection:
+            put_user(connection, tenant="demo", user_id=user_id, body={"email": "mine@example.org"}, actor="cli")
+            if again:  # the events of long ago are gone, the people are not
+                connection.execute(text("DELETE FROM events WHERE tenant = 'demo'"))
+        with transaction() as connection:
+            feed(connection)
+            user = get_user(connection, tenant="demo", user_id=user_id)
+        assert user is not None
+        assert user["email"] == "mine@example.org"
 
 
 @pytest.mark.mission("A-11")
