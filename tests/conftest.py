@@ -18,6 +18,8 @@ import redis
 
 from models.migrate import upgrade
 
+pytest_plugins = ("tests.support.seed",)
+
 TEMPLATE = "migrated"
 
 
@@ -87,14 +89,14 @@ def valkey(servers: dict[str, str]) -> str:
 
 @pytest.fixture
 def redis_url(valkey: str) -> str:
-    """The URL of Valkey, emptied for this test: live fan-out, limits and breakers are in database 0."""
+    """The URL of Valkey, emptied for this test: live fan-out, limits and breakers are in database 1."""
     _empty(valkey)
     return valkey
 
 
 @pytest.fixture
 def broker_url(servers: dict[str, str]) -> str:
-    """The broker's URL (`redis+socket://`, database 1), emptied for this test."""
+    """The broker's URL (`redis+socket://`, database 0), emptied for this test."""
     _empty(servers["redis"])
     return servers["broker"]
 

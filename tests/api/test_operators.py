@@ -144,7 +144,7 @@ class TestReplay:
     def test_the_channel_is_rung(self, team: Api, servers: dict[str, str]) -> None:
         ids = dead(team, 1)
         with (
-            redis.Redis.from_url(servers["redis"].replace("db=0", "db=1")) as broker,
+            redis.Redis.from_url(servers["redis"].replace("db=1", "db=0")) as broker,
             team.client("operator") as client,
         ):
             before = broker.llen("deliver.email")
@@ -230,7 +230,7 @@ def test_the_round_rings_for_what_is_due_and_tells_the_callers_part(team: Api, s
     with team.client("publisher") as client:
         client.post("/v1/events", json=an_event())
     team.rows("UPDATE events SET accepted_at = now() - interval '1 minute' WHERE status = 'accepted'")
-    with redis.Redis.from_url(servers["redis"].replace("db=0", "db=1")) as broker:
+    with redis.Redis.from_url(servers["redis"].replace("db=1", "db=0")) as broker:
         broker.delete("deliver.email", "ingest")
         with team.client("operator") as client:
             found = client.post("/api/cron/retries").json()

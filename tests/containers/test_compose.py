@@ -170,7 +170,7 @@ def test_migrate_is_not_healthy_before_it_ran(containers: Containers, empty_data
 
 @pytest.mark.parametrize("name", ["api", "worker-sweep", "bus", "flower"])
 def test_a_service_that_does_not_run_is_not_healthy(containers: Containers, tmp_path: Path, name: str) -> None:
-    broker = containers.environment["BELLWIRE_BROKER_URL"].replace("virtual_host=1", "virtual_host=9")
+    broker = containers.environment["BELLWIRE_BROKER_URL"] + "?virtual_host=9"
     elsewhere = Containers({**containers.environment, "BELLWIRE_BROKER_URL": broker}, tmp_path)
     assert elsewhere.health(name).returncode != 0
 

@@ -65,3 +65,14 @@ def test_the_addresses_are_understood_by_their_clients(servers: dict[str, str]) 
         assert valkey.ping()
     with Connection(servers["broker"]) as broker:
         assert broker.ensure_connection(max_retries=1)
+
+
+def test_the_broker_is_the_database_that_programs_take_unasked(servers: dict[str, str]) -> None:
+    assert "?" not in servers["broker"]
+    with Connection(servers["broker"]) as broker, redis.Redis.from_url(servers["redis"]) as valkey:
+        broker.SimpleQueue("asked_for_nothing").put("hello")
+        assert valkey.connection_pool.connection_kwargs["db"] == 1
+        assert not valkey.exists("asked_for_nothing")
+        valkey.select(0)
+        assert valkey.llen("asked_for_nothing") == 1
+        valkey.delete("asked_for_nothing")

@@ -70,13 +70,13 @@ class Places:
 
     @property
     def redis_url(self) -> str:
-        """Valkey for live fan-out, limits and breakers: database 0."""
-        return f"unix://{self.valkey_socket}?db=0"
+        """Valkey for live fan-out, limits and breakers: database 1, so that emptying one leaves the other."""
+        return f"unix://{self.valkey_socket}?db=1"
 
     @property
     def broker_url(self) -> str:
-        """Valkey as the broker: database 1, so that emptying one leaves the other."""
-        return f"redis+socket://{self.valkey_socket}?virtual_host=1"
+        """Valkey as the broker: database 0, which is the one that programs take when nobody names another."""
+        return f"redis+socket://{self.valkey_socket}"
 
     def make(self) -> None:
         """Create what is missing, private to this user.
