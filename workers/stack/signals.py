@@ -22,8 +22,10 @@ class Signals:
         for end in (self._reader, self._writer):
             end.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        # Who started us with SIGHUP ignored (nohup) wants us to outlive the terminal.
-        heard = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
+        # Who started us with SIGHUP ignored (nohup) wants us to outlive the terminal. SIGINT is ignored in whatever a
+        # script starts with `&`, which nobody wants.
+        outlive = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        heard = [number for number in STOPS if number is not signal.SIGHUP or not outlive]
         self._before = {number: signal.signal(number, self._count) for number in heard}
         self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, self._nothing)
         return self
