@@ -58,6 +58,8 @@ def flower() -> int:
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("tornado.access").disabled = True
     options.address, options.port = "127.0.0.1", int(os.environ["FLOWER_PORT"])
+    # Arguments are the ids of events and deliveries, which lead on to the ledger.
+    options.tasks_columns = "name,args,state,received,runtime,worker"
     options.basic_auth, options.max_tasks = [os.environ["FLOWER_BASIC_AUTH"]], TASKS_IN_MEMORY
     made = Flower(capp=app, options=options, **web)
     made.start_http_server()
