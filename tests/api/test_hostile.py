@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import struct
 from typing import Any
@@ -85,6 +86,13 @@ BODIES = {
 }
 
 
+def is_whole(answer: bytes) -> bool:
+    """Whether the head and as much of a body as it declares are there."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head.lower())
+    return bool(end) and len(body) >= (int(length[1]) if length else 0)
+
+
 def raw(api: Api, request: bytes, *, shut: bool = False) -> tuple[int, bytes]:
     """Send bytes as they are, and read the status and everything that follows."""
     host, port = api.url.removeprefix("http://").split(":")
@@ -93,7 +101,7 @@ def raw(api: Api, request: bytes, *, shut: bool = False) -> tuple[int, bytes]:
         if shut:
             connection.shutdown(socket.SHUT_WR)
         answer = b""
-        while b"\r\n\r\n" not in answer:
+        while not is_whole(answer):
             piece = connection.recv(65536)
             if not piece:
                 break
