@@ -12,18 +12,18 @@ from config.settings import settings
 from models.engine import transaction
 from pipeline.dead_letter import mark_announced, unannounced
 from pipeline.scheduled import show_due
-from pipeline.sweep import Work, forget_seen, look, take_round
+from pipeline.sweep import forget_seen, look, take_round
 from tasks.app import app
 from tasks.bells import fast_connection, ringer
 from tasks.child import Child, child
 from tasks.live import show
 from tasks.publish import route_waiting
+from tasks.rounds import ring_for
 
 log = structlog.get_logger(__name__)
 
 FORGOTTEN_AFTER = 2.0  # seconds that the bell of an accepted event is given to arrive
 ROUTED_AT_ONCE = 200
-MOST_BELLS = 8  # a channel and round; each bell empties the channel, more of them only bring more workers
 
 
 @app.task(name="bellwire.sweep")
@@ -34,21 +34,10 @@ def sweep() -> None:
             return
         found = look(connection, child().sender.channels, FORGOTTEN_AFTER)
         frames = show_due(connection, datetime.now(UTC))
-        forget_seen(connection)
     show(frames)
     ring_for(found)
-
-
-def ring_for(found: Work) -> None:
-    """Ring through the broker, so that every worker may help."""
-    size = settings().batch_size
-    for start in range(0, len(found.forgotten), ROUTED_AT_ONCE):
-        ringer().ring("bellwire.ingest", found.forgotten[start : start + ROUTED_AT_ONCE])
-    for channel, count in found.due.items():
-        for _ in range(min(MOST_BELLS, -(-count // size))):
-            ringer().ring(f"bellwire.deliver.{channel}", [])
-    if found.unannounced:
-        ringer().ring("bellwire.announce")
+    with transaction() as connection:  # of its own: the bells must not wait for it
+        forget_seen(connection)
 
 
 def sweep_here(here: Child, age: float) -> None:
@@ -66,6 +55,8 @@ def sweep_here(here: Child, age: float) -> None:
         here.sender.call_soon(channel)
     if found.unannounced:
         ringer().ring("bellwire.announce")
+    with transaction() as connection:
+        forget_seen(connection)
 
 
 @app.task(name="bellwire.announce")
