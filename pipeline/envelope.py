@@ -20,6 +20,7 @@ from domain.errors import InvalidInputError
 from domain.event import Condition, Event
 from domain.fingerprint import canonical, fingerprint
 from domain.vocabulary import SEVERITIES, Severity
+from pipeline.contacts import check_address
 
 MOST_EVENTS = 1_000
 MOST_BODY_BYTES = 10 * 1024 * 1024
@@ -239,10 +240,21 @@ def _problem(problem: Any) -> str:
             return "is required"
         case "literal_error":
             return f"must be {problem['ctx']['expected']}"
+        case _:
+            return in_words(problem["type"], str(problem["msg"]))
+
+
+def in_words(kind: str, message: str) -> str:
+    """What pydantic says about a value, without words that only Python knows. `kind` is its type of error."""
+    match kind:
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return "must be a JSON object"
+        case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
+            return "must be a whole number"
         case "string_pattern_mismatch" | "string_unicode":
             return "has characters that are not allowed"
         case _:
-            return str(problem["msg"]).replace("Input should", "must").replace("String should", "must")
+            return message.replace("Input should", "must").replace("String should", "must")
 
 
 def _owner(named: str | None, keys: str | None) -> str:
@@ -312,7 +324,7 @@ def _recipient(index: int, one: str | RecipientIn) -> Any:
     named = one.model_dump(exclude_none=True)
     if not named.keys() & {"email", "phone", "telegram_chat_id", "whatsapp"}:
         raise InvalidInputError(f"recipients[{index}]", "must have email, phone, telegram_chat_id or whatsapp")
-    return named
+    return check_address(named, f"recipients[{index}]")
 
 
 def _storable(field: str, moment: datetime | None) -> datetime | None:

@@ -97,6 +97,12 @@ def test_a_type_that_nobody_listed_gets_defaults_and_a_group_by_its_name() -> No
     assert (event.severity, event.dedupe_window) == (Severity.MEDIUM, 300)
 
 
+def test_an_address_is_kept_in_the_form_in_which_users_are_stored() -> None:
+    given = {"email": "ops@EXAMPLE.org", "phone": "+49 30 901820", "locale": "pt_BR", "name": "Ops "}
+    (stored,) = take({"type": "x", "recipients": [given]}).recipients or []
+    assert stored == {"email": "ops@example.org", "phone": "+4930901820", "locale": "pt-BR", "name": "Ops "}
+
+
 def test_an_event_that_says_no_time_happened_now() -> None:
     before = datetime.now(UTC)
     assert before <= take({"type": "x"}).occurred_at <= datetime.now(UTC)
@@ -154,8 +160,33 @@ REFUSED = {
         "not a known field",
     ),
     "recipient-with-a-number": ({"type": "x", "recipients": [{"phone": 49151}]}, "recipients[0].phone", "string"),
-    "data-is-a-list": ({"type": "x", "data": [1]}, "data", "dictionary"),
-    "data-is-null": ({"type": "x", "data": None}, "data", "dictionary"),
+    "recipient-with-bad-email": (
+        {"type": "x", "recipients": ["u1", {"email": "bad"}]},
+        "recipients[1].email",
+        "is not an email address",
+    ),
+    "recipient-with-bad-phone": (
+        {"type": "x", "recipients": [{"phone": "030 123"}]},
+        "recipients[0].phone",
+        "country code",
+    ),
+    "recipient-with-bad-whatsapp": (
+        {"type": "x", "recipients": [{"whatsapp": "+1"}]},
+        "recipients[0].whatsapp",
+        "country code",
+    ),
+    "recipient-with-bad-chat": (
+        {"type": "x", "recipients": [{"telegram_chat_id": "me"}]},
+        "recipients[0].telegram_chat_id",
+        "number of a chat",
+    ),
+    "recipient-with-bad-locale": (
+        {"type": "x", "recipients": [{"email": "a@example.org", "locale": "klingon"}]},
+        "recipients[0].locale",
+        "known language",
+    ),
+    "data-is-a-list": ({"type": "x", "data": [1]}, "data", "must be a JSON object"),
+    "data-is-null": ({"type": "x", "data": None}, "data", "must be a JSON object"),
     "data-with-nul": ({"type": "x", "data": {"a": [1, {"b": NUL}]}}, "data.a[1].b", "NUL"),
     "data-with-nul-in-a-name": ({"type": "x", "data": {"a": {NUL: 1}}}, "data.a", "NUL"),
     "data-with-half-a-pair": ({"type": "x", "data": {"a": HALF}}, "data.a", "surrogate"),
