@@ -19,6 +19,7 @@ from config.settings import Network
 from domain.errors import InvalidInputError
 
 URL_LIMIT: Final = 2048
+SETTING: Final = "BELLWIRE_WEBHOOK_ALLOW_NETWORKS"
 
 # An explicit list: `is_global` says yes to NAT64 and 6to4 forms of 169.254.169.254, to multicast and to 168.63.129.16.
 REFUSED: Final[tuple[Network, ...]] = tuple(
@@ -59,11 +60,14 @@ REFUSED: Final[tuple[Network, ...]] = tuple(
 )
 
 
+LOOPBACK: Final[tuple[str, ...]] = ("127.0.0.1", "::1")
+
+
 class AddressRefusedError(OSError):
     """The address lies in a network that webhooks may not reach. Says no address: the text is shown to tenants."""
 
     def __init__(self) -> None:
-        super().__init__("address not allowed")
+        super().__init__(f"address not allowed; see {SETTING}")
 
 
 class Guard:
@@ -178,15 +182,26 @@ def check_url(url: str, guard: Guard | None = None) -> URL:
 
 
 def _check_host(host: str, guard: Guard | None) -> None:
-    """Refuse numeric hosts that are written in a form only C libraries understand, or that the guard refuses."""
+    """Refuse numeric hosts that are written in a form only C libraries understand, and what the guard refuses.
+
+    Names are looked up when something is sent; only `localhost` is sure to be private everywhere (RFC 6761).
+    """
     try:
         ip_address(host.partition("%")[0])
     except ValueError:
         if _is_legacy_number(host):
             raise InvalidInputError("url", "must write an IPv4 address as four decimal numbers") from None
-        return
-    if guard is not None and not guard.permits(host):
-        raise InvalidInputError("url", "must not point to a private or reserved address")
+        if not _is_localhost(host):
+            return
+        addresses = LOOPBACK
+    else:
+        addresses = (host,)
+    if guard is not None and not any(map(guard.permits, addresses)):
+        raise InvalidInputError("url", f"must not point to a private or reserved address, unless {SETTING} allows it")
+
+
+def _is_localhost(host: str) -> bool:
+    return host.lower().removesuffix(".").rpartition(".")[2] == "localhost"
 
 
 def _is_legacy_number(host: str) -> bool:

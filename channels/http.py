@@ -135,7 +135,7 @@ def ending(error: BaseException, total: float | None = None) -> SendError:
 def _not_connected(error: OSError) -> SendError:
     match error:
         case AddressRefusedError():
-            return RefusedError("address not allowed")
+            return RefusedError(str(error))
         case ConnectionRefusedError():
             return UnreachableError("connection refused")
         case socket.gaierror():

@@ -158,7 +158,7 @@ def send_to(url: str, run) -> None:
 def test_no_notation_of_loopback_is_connected_to(host, hooks, run):
     with pytest.raises(RefusedError) as caught:
         send_to(f"http://{host}:{hooks.port}/", run)
-    assert caught.value.detail in {"address not allowed", "URL not allowed"}
+    assert caught.value.detail in {"address not allowed; see BELLWIRE_WEBHOOK_ALLOW_NETWORKS", "URL not allowed"}
     assert not caught.value.provider_failed
     assert hooks.connections == 0
 
@@ -211,6 +211,26 @@ def test_a_url_is_refused_at_registration_in_words_that_do_not_repeat_it(url):
         check_url(url, Guard())
     assert caught.value.field == "url"
     assert not url or url not in str(caught.value)
+
+
+LOCAL_NAMES = ["localhost", "LOCALHOST", "localhost.", "app.localhost", "a.b.LocalHost."]
+
+
+@pytest.mark.parametrize("host", [*LOCAL_NAMES, "127.0.0.1", "10.0.0.1"])
+def test_a_private_address_is_refused_at_registration_and_the_error_names_the_setting(host):
+    with pytest.raises(InvalidInputError, match="unless BELLWIRE_WEBHOOK_ALLOW_NETWORKS allows it"):
+        check_url(f"http://{host}:9000/", Guard())
+
+
+@pytest.mark.parametrize("host", LOCAL_NAMES)
+@pytest.mark.parametrize("network", ["127.0.0.0/8", "::1/128"])
+def test_localhost_is_taken_where_loopback_is_allowed(host, network):
+    assert check_url(f"http://{host}:9000/", Guard([ip_network(network)])).port == 9000
+
+
+@pytest.mark.parametrize("host", ["localhost.example.org", "mylocalhost"])
+def test_a_name_that_only_looks_like_localhost_is_taken(host):
+    assert check_url(f"http://{host}/", Guard()).host == host
 
 
 def test_a_fragment_is_not_sent():
