@@ -18,7 +18,7 @@ from pipeline.setup import FIND_TENANT, KEY_PREFIX, ROLES, Key, find_key
 
 NO_USER: Final = "notifications_m.invalid_user_id"
 UNAUTHENTICATED: Final = "bellwire.unauthenticated"
-CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="bellwire"'}
+CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="bellwire", ApiKey realm="bellwire" header="X-API-Key"'}
 
 MOST_REMEMBERED: Final = 10_000
 
@@ -132,7 +132,7 @@ def _credential(request: Request) -> str:
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     plain = given.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "").strip()
     if not plain:
-        raise unauthenticated("An API key or a user's token is needed: Authorization: Bearer ...")
+        raise unauthenticated("An API key or a user's token is needed: X-API-Key: bw_... or Authorization: Bearer ...")
     return plain
 
 

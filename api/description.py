@@ -23,8 +23,11 @@ PAGE: Final = Path(__file__).with_name("docs.html")
 ABOUT: Final = "Events in, the right people told over the right channels, nothing lost, and anybody can see why."
 PROBLEM: Final = {
     "type": "object",
-    "description": "RFC 9457. `code` is what programs decide by; `field` names what was wrong with the input.",
-    "required": ["type", "title", "status", "detail", "code"],
+    "description": (
+        "RFC 9457. `code` is what programs decide by; `field` names what was wrong with the input, and is null when "
+        "that is no single field."
+    ),
+    "required": ["type", "title", "status", "detail", "code", "field"],
     "properties": {
         "type": {"type": "string"},
         "title": {"type": "string"},

@@ -17,10 +17,14 @@ from starlette.requests import ClientDisconnect
 
 from api.answers import PRIVATE
 from domain.errors import InvalidInputError
+from pipeline.envelope import in_words
 
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER: Final = 2  # seconds, while the database is away
+
+# Older than RFC 9110 in Python before 3.13.
+TITLES: Final = {413: "Content Too Large"}
 
 CODES: Final = {
     400: "bellwire.invalid_request",
@@ -37,7 +41,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
 
     Attributes:
         code: what programs decide by: ``bellwire.<words>`` or one of the ``notifications_m.*``.
-        more: further members of the document: ``field``.
+        more: further members of the document: ``field``, which is null when it is about no single one.
     """
 
     def __init__(
@@ -54,10 +58,11 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
         """The problem as RFC 9457 has it."""
         document = {
             "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            "title": TITLES.get(self.status) or HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
             "code": self.code,
+            "field": None,
             **self.more,
         }
         # In ASCII: a field is named as it was sent, and half a surrogate pair has no UTF-8.
@@ -138,9 +143,10 @@ async def _invalid_parameter(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"][1:])
-    problem = "is not a known parameter" if first["type"] == "extra_forbidden" else str(first["msg"])
+    known = first["type"] != "extra_forbidden"
+    problem = in_words(first["type"], str(first["msg"])) if known else "is not a known parameter"
     shown = field.encode("ascii", "backslashreplace").decode()[:100]
-    return invalid(shown, problem.replace("Input should", "must").replace("String should", "must")).response()
+    return invalid(shown, problem).response()
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

@@ -69,9 +69,7 @@ async def publish_events(request: Request) -> Response:
     if taken is Refusal.REVOKED:
         raise revoked(request)
     if taken is Refusal.OTHER_BODY:
-        raise Problem(
-            409, "bellwire.idempotency_key_reused", "The Idempotency-Key came with another body before.", field=None
-        )
+        raise Problem(409, "bellwire.idempotency_key_reused", "The Idempotency-Key came with another body before.")
     assert not isinstance(taken, Refusal)
     return Json(_answer(taken.answers, single), 202, None if taken.fresh else {"Idempotency-Replayed": "true"})
 

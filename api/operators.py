@@ -89,7 +89,7 @@ def replay_dead_letters(caller: Operator, body: JsonBody) -> Response:
     ids: Any = fields.raw("ids")  # checked by `replay`
     filters = fields.raw("filter")
     if filters is not None and not isinstance(filters, Mapping):
-        raise invalid("filter", "must be an object")
+        raise invalid("filter", "must be a JSON object")
     with transaction() as connection:
         result = replay(
             connection,
@@ -107,7 +107,7 @@ def replay_dead_letters(caller: Operator, body: JsonBody) -> Response:
 
 @router.post("/api/cron/retries")
 def ring_again(caller: Operator) -> Response:
-    """Look for what is due or forgotten and ring for it, as the sweep does every few seconds (B-13).
+    """Look for what is due or forgotten and ring for it, as the sweep does every few seconds.
 
     The answer counts what it found of the caller's tenant. With the broker away the workers find it by themselves.
     """

@@ -51,7 +51,7 @@ def is_problem(answer: httpx.Response, status: int, code: str | None = None) -> 
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     said = answer.json()
-    assert {"type", "title", "status", "detail", "code"} <= said.keys()
+    assert {"type", "title", "status", "detail", "code", "field"} <= said.keys()
     assert said["status"] == status
     assert code is None or said["code"] == code, said
     return True
@@ -78,6 +78,8 @@ def test_nobody_gets_in_without_an_identity(api: Api, method: str, path: str, ne
         answer = client.request(method, path)
     assert is_problem(answer, 401, code)
     assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert "X-API-Key" in answer.headers["www-authenticate"]
+    assert "X-API-Key" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(("method", "path", "needed"), NEEDS)

@@ -264,6 +264,36 @@ def test_an_odd_target_is_refused(api: Api, target: bytes) -> None:
     assert status in (200, 400, 404), answer
 
 
+@pytest.mark.parametrize(
+    ("query", "field", "problem"),
+    [
+        ("deliveries?limit=x", "limit", "limit: must be a whole number"),
+        ("deliveries?limit=1.5", "limit", "limit: must be a whole number"),
+        ("deliveries?event=%00", "event", "event: has characters that are not allowed"),
+        ("deliveries?surprise=1", "surprise", "surprise: is not a known parameter"),
+    ],
+)
+def test_a_parameter_is_refused_in_words_that_need_no_python(api: Api, query: str, field: str, problem: str) -> None:
+    with api.client() as client:
+        answer = client.get(f"/v1/{query}")
+    assert is_problem(answer, 400)
+    assert (answer.json()["field"], answer.json()["detail"]) == (field, problem)
+
+
+def test_what_is_wrong_with_the_whole_body_has_no_field(api: Api) -> None:
+    with api.client() as client:
+        answer = client.post("/v1/events", content=b"7")
+    assert is_problem(answer, 400)
+    assert (answer.json()["field"], answer.json()["detail"]) == (None, "The body must be a JSON object.")
+
+
+def test_an_address_that_is_none_is_refused_before_anything_is_stored(api: Api) -> None:
+    with api.client() as client:
+        answer = client.post("/v1/events", json={"type": "an.address", "recipients": [{"email": "bad"}]})
+    assert is_problem(answer, 400)
+    assert answer.json()["field"] == "recipients[0].email"
+
+
 class TestTooLarge:
     """A body is cut off at its first byte too many."""
 
@@ -301,7 +331,7 @@ class TestTooLarge:
         with api.client() as client:
             answer = client.post("/v1/events", json={"events": [{"type": "x", "data": {"text": "x" * 256 * 1024}}]})
         assert is_problem(answer, 413, "bellwire.too_large")
-        assert answer.json()["field"] == "events[0].data"
+        assert (answer.json()["title"], answer.json()["field"]) == ("Content Too Large", "events[0].data")
 
     @pytest.mark.parametrize(("method", "path"), WITH_BODIES[1:])
     def test_other_bodies_are_smaller(self, api: Api, method: str, path: str) -> None:
