@@ -16,7 +16,7 @@ from workers.receivers.script import Fault, Reply
 from workers.receivers.telegram import problem
 from workers.receivers.together import Receivers
 
-pytestmark = [pytest.mark.faults]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
 ADDRESS, CHAT = "ops@example.org", "4711"
 

@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 from workers.receivers.http import HttpReceiver
 from workers.receivers.script import Reply
 
-pytestmark = [pytest.mark.faults]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
 AT_ONCE = 2.0  # seconds; on an idle machine it is a few milliseconds
 NOT_NOW = Reply(429, headers={"Retry-After": "1"})

@@ -10,10 +10,8 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from config.settings import Settings
 from tests.support.installation import Installation, numbered
 from tests.support.invariants import check_invariants
-from tests.support.servers import Servers
 from tests.support.stalled import StalledPort
 from tests.support.waiting import wait_until
 from workers.receivers.http import HttpReceiver
@@ -145,49 +143,6 @@ def test_a_pool_child_that_dies_while_it_stores_events_loses_and_doubles_none(
         blocking.rollback()
     site.wait_until_settled(len(published), 40)
     check_invariants(site, receiver, published, duplicates=False)
-
-
-def test_the_third_crash_with_a_delivery_makes_it_a_dead_letter(
-    site: Installation, receiver: HttpReceiver, chance: random.Random
-) -> None:
-    published = numbered("killed.thrice", range(chance.randint(1, 3)))
-    receiver.script("/slow", SLOW)
-    site.set_up(webhooks={"slow": {"url": f"{receiver.url}/slow"}})
-    site.publish(published)
-    for crash in (1, 2, 3):
-        worker = site.start_worker(f"worker{crash}", processes=1)
-        wait_until(lambda: len(receiver.received) == crash * len(published), "all to arrive once more", 30)  # noqa: B023
-        worker.kill_all()
-    site.start_worker()
-    site.wait_until_settled(len(published), 30)
-    for delivery in check_invariants(site, receiver, published):
-        assert (delivery["status"], delivery["reason"]) == ("dead_letter", "worker_lost")
-        assert delivery["outcomes"] == ["lost", "lost", "lost"]
-
-
-def test_with_the_shipped_settings_what_a_killed_worker_held_is_taken_over_within_65_seconds(
-    servers: Servers, receiver: HttpReceiver
-) -> None:
-    held, in_hand = numbered("killed.shipped", range(5)), numbered("killed.unconfirmed", range(5))
-    receiver.script("/slow", SLOW, Reply(), each=True)
-    shipped = {name: str(Settings.model_fields[name.lower()].default) for name in ("LEASE_SECONDS", "SWEEP_INTERVAL")}
-    with servers.install(**shipped) as site:
-        site.set_up(webhooks={"slow": {"url": f"{receiver.url}/slow"}})
-        first = site.start_worker("first")
-        site.publish(held)
-        wait_until(lambda: len(receiver.received) == len(held), "all to arrive")
-        with psycopg.connect(site.database_url) as blocking:
-            # Events that a child stores right now: the broker has handed them out and nobody has confirmed them.
-            blocking.execute("LOCK TABLE issues IN EXCLUSIVE MODE")
-            site.publish(in_hand)
-            wait_until(lambda: site.value(ACCEPTING), "a child to store events")
-            first.kill_all()
-        died = time.monotonic()
-        site.start_worker("second")
-        wait_until(lambda: len(receiver.received) >= 2 * len(held), "what the dead worker held", 65 - 3)
-        assert time.monotonic() - died < 65
-        site.wait_until_settled(len(held + in_hand), 40)
-        check_invariants(site, receiver, held + in_hand)
 
 
 @contextmanager

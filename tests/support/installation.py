@@ -197,7 +197,7 @@ class Installation:
             **wanted,
         )
 
-    def wait_until_settled(self, events: int, seconds: float = 20.0, tenant: str = TENANT) -> None:
+    def wait_until_settled(self, events: int, seconds: float = 30.0, tenant: str = TENANT) -> None:
         """Wait until that many events of a tenant were stored and nothing more is to be done about any of them."""
         wait_until(
             lambda: self.value(SETTLED, events=events, tenant=tenant),
