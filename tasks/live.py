@@ -8,9 +8,9 @@ from functools import cache
 from typing import Any
 
 import structlog
-from config.connections import redis_client
 from redis import Redis, RedisError
 
+from config.connections import redis_client
 from config.settings import settings
 
 log = structlog.get_logger(__name__)
