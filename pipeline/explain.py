@@ -24,7 +24,7 @@ def explained(event: Mapping[str, Any]) -> dict[str, Any]:
         "status": event["status"],
         "words": _in_short(event, deliveries),
         "routes": [{**route, "words": _of_route(route)} for route in event["routes"]],
-        "skipped": [{**one, "words": reason_in_words(one["reason"])} for one in event["skipped"]],
+        "skipped": [{**one, "words": _of_skipped(one)} for one in event["skipped"]],
         "deliveries": [{**delivery, "words": _of_delivery(delivery)} for delivery in deliveries],
         "acknowledged": [
             {name: one[name] for name in ("id", "recipient", "ack_by_user_id", "ack_at", "ack_note")}
@@ -62,14 +62,28 @@ def _of_delivery(delivery: Mapping[str, Any]) -> str:
     if delivery["channel"] == "in_app" and delivery["status"] == "sent":
         return "It is in the inbox."
     if delivery["reason"] == Reason.PREVIEW:
-        return f"It is {reason_in_words(delivery['reason'])}."
-    sentence = status_in_words(delivery["status"])
-    reason = reason_in_words(delivery["reason"])
-    said = f"{sentence[:-1]}: {reason}." if reason else sentence
+        return f"It is {reason_in_words(delivery['reason'])}; `bellwire previews ID` shows it."
+    said = _in_state(delivery)
     last = delivery["attempts"][-1] if delivery["attempts"] else None
     if last is None or last["outcome"] == "sent":
         return said
     return f"{said} Attempt {last['number']} ({outcome_in_words(last['outcome'])}): {last['detail']}."
+
+
+def _in_state(delivery: Mapping[str, Any]) -> str:
+    """Where it stands and why, in one sentence."""
+    if delivery["reason"] == Reason.RETRY and delivery["due_at"]:
+        return f"The last attempt failed; the next is due at {delivery['due_at']}."
+    sentence = status_in_words(delivery["status"])
+    reason = reason_in_words(delivery["reason"])
+    return f"{sentence[:-1]}: {reason}." if reason else sentence
+
+
+def _of_skipped(one: Mapping[str, Any]) -> str | None:
+    # Those of the tenant are told of every event that they want, whoever else is.
+    if one["reason"] == Reason.NO_WEBHOOKS_CONFIGURED:
+        return "the user has no personal webhook that wants this event"
+    return reason_in_words(one["reason"])
 
 
 def _counted(count: int, one: str, many: str | None = None) -> str:

@@ -55,7 +55,7 @@ REASONS: Final[dict[Reason, str]] = {
 
 OUTCOMES: Final[dict[Outcome, str]] = {
     Outcome.SENT: "accepted",
-    Outcome.FAILED: "certainly not sent",
+    Outcome.FAILED: "failed",
     Outcome.REFUSED: "refused for good",
     Outcome.UNKNOWN: "sent or not, nobody can say",
     Outcome.LOST: "the worker died",

@@ -128,12 +128,27 @@ class Work:
 
     def refuse(self, channel: str) -> list[str]:
         """Everything due on a channel becomes a dead letter; the deliveries' ids."""
+        return self._settle(channel, verdict.refused(0), "550 no such mailbox")
+
+    def fail(self, channel: str) -> list[str]:
+        """Everything due on a channel fails and is to be tried again; the deliveries' ids."""
+        return self._settle(channel, verdict.failed(0, (60,), 0.5, None), "451 try again later")
+
+    def keep(self, channel: str, said: dict[str, str]) -> None:
+        """Everything due on a channel goes to the preview mailbox, with what was said in it."""
         with transaction() as connection:
             taken = claim(connection, channel, 200, 30.0, monotonic())
-            results = [
-                Result(row.id, verdict.refused(0), channel, datetime.now(UTC), 7, "550 no such mailbox")
-                for row in taken.rows
-            ]
+            settle(connection, taken.token, [self._kept(row, channel, said) for row in taken.rows])
+
+    def _kept(self, row: Any, channel: str, said: dict[str, str]) -> Result:
+        preview = {"delivery_id": row.id, "tenant": TENANT, "channel": channel, "address": row.address, **said}
+        decided = verdict.sent(0, preview=True)
+        return Result(row.id, decided, "preview", datetime.now(UTC), 7, "kept", preview=preview)
+
+    def _settle(self, channel: str, decided: verdict.Verdict, detail: str) -> list[str]:
+        with transaction() as connection:
+            taken = claim(connection, channel, 200, 30.0, monotonic())
+            results = [Result(row.id, decided, channel, datetime.now(UTC), 7, detail) for row in taken.rows]
             settle(connection, taken.token, results)
         return sorted(row.id for row in taken.rows)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from config.settings import settings
+from workers.stack.places import Places
 
 
 def test_what_is_shipped_is_in_order_and_channels_without_a_provider_are_named(terminal: Any) -> None:
@@ -29,8 +30,17 @@ def test_a_configured_channel_is_not_named_and_a_previewed_one_says_where_its_me
     monkeypatch.setenv("BELLWIRE_PREVIEW", "true")
     settings.cache_clear()
     assert terminal("check", "--json").json["notes"] == [
-        "telegram has no provider; its messages are kept in the preview mailbox."
+        "telegram has no provider; its messages are kept in the preview mailbox: `bellwire previews`."
     ]
+
+
+def test_a_stack_that_was_started_for_the_demo_keeps_messages_though_no_setting_says_so(terminal: Any) -> None:
+    places = Places.of(settings().home)
+    places.make()
+    places.note_previews(True)
+    assert "email has no provider; its messages are kept in the preview mailbox" in terminal("check").out
+    places.note_previews(False)
+    assert "email has no provider, so its deliveries wait" in terminal("check").out
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -25,11 +26,13 @@ COMMANDS = {
     "deliveries": "workers.cli.deliveries",
     "dead-letters": "workers.cli.deliveries",
     "replay": "workers.cli.replay",
+    "previews": "workers.cli.previews",
     "ack": "workers.cli.ack",
     "explain": "workers.cli.explain",
     "keys": "workers.cli.keys",
     "token": "workers.cli.token",
     "check": "workers.cli.check",
+    "env": "workers.cli.env",
     "migrate": "workers.cli.migrate",
 }
 EXPECTED = (StackError, SettingsError, InvalidInputError)
@@ -42,9 +45,18 @@ app = typer.Typer(
 )
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bellwire {version('bellwire')}")
+        raise typer.Exit
+
+
 @app.callback()
 def every_command(
     *,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True)
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")] = False,
 ) -> None:
     """Events in, the right people told over the right channels, nothing lost, and anybody can see why."""
@@ -66,7 +78,7 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
     try:
         return int(app(list(arguments), prog_name="bellwire", standalone_mode=False) or 0)
     except TyperException as error:
-        return _fail(error.format_message(), error.exit_code)
+        return _fail(_in_words(error), error.exit_code)
     except KeyboardInterrupt:
         return _fail("Interrupted.", 130)
     except typer.Abort:
@@ -87,6 +99,23 @@ def load(arguments: Sequence[str]) -> None:
     named = next((argument for argument in arguments if not argument.startswith("-")), None)
     for module in [COMMANDS[named]] if named in COMMANDS else dict.fromkeys(COMMANDS.values()):
         importlib.import_module(module)
+
+
+def _in_words(error: TyperException) -> str:
+    """What is wrong with the arguments; where one is missing, which the command needs."""
+    sentence = error.format_message().replace("Value error, ", "")
+    context = getattr(error, "ctx", None)
+    if context is None or not sentence.startswith("Missing "):
+        return sentence
+    needed = [one for one in context.command.params if one.required]
+    words = [
+        (one.metavar or one.name.upper()) if one.param_type_name == "argument" else _with_value(one) for one in needed
+    ]
+    return f"{sentence}\nUsage: {' '.join((context.command_path, *words))} [OPTIONS]"
+
+
+def _with_value(option: Any) -> str:
+    return f"{option.opts[0]} {option.metavar or option.name.upper()}"
 
 
 def _fail(sentence: str, code: int) -> int:

@@ -15,6 +15,7 @@ from domain.errors import InvalidInputError
 from pipeline.faces import SHIPPED as TEMPLATES
 from workers.cli.app import app
 from workers.cli.output import JsonOption, counted, print_json, say
+from workers.stack.places import Places
 
 HOW_TO_SET: Final = {
     "email": "set BELLWIRE_SMTP_URL",
@@ -60,15 +61,22 @@ def _queues() -> list[str]:
 
 def _channels(given: Settings) -> Iterable[Any]:
     """Channels whose deliveries would wait, and how that is changed."""
-    providers = configured(given, preview=given.preview)
+    providers = configured(given, preview=given.preview or _keeps_previews(given))
     notes = []
     for channel in PROVIDERS:
         names = [provider.name for provider in providers.get(channel, ())]
         if not names:
             notes.append(f"{channel} has no provider, so its deliveries wait: {HOW_TO_SET[channel]}.")
         elif names == ["preview"]:
-            notes.append(f"{channel} has no provider; its messages are kept in the preview mailbox.")
+            notes.append(
+                f"{channel} has no provider; its messages are kept in the preview mailbox: `bellwire previews`."
+            )
     return notes
+
+
+def _keeps_previews(given: Settings) -> bool:
+    """What `up --demo` decided counts here too, unless the settings decide otherwise."""
+    return "preview" not in given.model_fields_set and Places.of(given.home).keeps_previews
 
 
 def _show(wrong: dict[str, list[str]], notes: Iterable[str], count: int) -> None:

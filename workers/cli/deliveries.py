@@ -9,7 +9,7 @@ import typer
 
 from pipeline.ledger import list_dead_letters, list_deliveries
 from workers.cli.app import app
-from workers.cli.output import JsonOption, TenantOption, ago, counted, print_json, say, show_table
+from workers.cli.output import JsonOption, TenantOption, ago, counted, lead_on, print_json, say, show_table
 from workers.cli.stack import database
 
 ChannelOption = Annotated[str | None, typer.Option(help="email, telegram, webhook, in_app ...")]
@@ -21,6 +21,7 @@ LimitOption = Annotated[int, typer.Option(min=1, max=200, help="Rows in a page."
 CursorOption = Annotated[str | None, typer.Option(help="Where the page before ended.")]
 
 COLUMNS = ("id", "event", "recipient", "channel", "provider", "address", "status", "reason", "tries", "last")
+SPARE = ("address", "provider", "last", "tries", "recipient", "detail", "channel", "reason", "event")
 
 
 @app.command("deliveries")
@@ -45,8 +46,8 @@ def deliveries(
         print_json({"deliveries": page, "next_cursor": following})
         return
     nothing = "No delivery on this page." if following else "No such delivery."
-    show_table(map(shown, page), COLUMNS, nothing=nothing, spare=("address", "provider", "last", "tries", "recipient"))
-    _lead_on(following)
+    show_table(map(shown, page), COLUMNS, nothing=nothing, spare=SPARE)
+    lead_on(following)
 
 
 @app.command("dead-letters")
@@ -75,11 +76,10 @@ def dead_letters(
     causes = [{**cause, "for_example": cause["example"]["detail"] or None} for cause in page["causes"]]
     show_table(causes, ("reason", "channel", "count", "for_example"), title="Causes")
     columns = ("id", "event", "recipient", "channel", "address", "reason", "tries", "last", "detail")
-    spare = ("address", "last", "tries", "recipient", "detail")
-    show_table(map(shown, page["dead_letters"]), columns, title="Dead letters", spare=spare)
+    show_table(map(shown, page["dead_letters"]), columns, title="Dead letters", spare=SPARE)
     total = sum(cause["count"] for cause in page["causes"])
     say(f"{counted(total, 'dead letter')}. `bellwire replay ID...` or `bellwire replay --all` sends them again.", "dim")
-    _lead_on(page["next_cursor"])
+    lead_on(page["next_cursor"])
 
 
 def _filters(
@@ -98,8 +98,3 @@ def shown(delivery: Mapping[str, Any]) -> dict[str, Any]:
         "last": ago(moment),
         "detail": (last["detail"] or None) if last else None,
     }
-
-
-def _lead_on(cursor: str | None) -> None:
-    if cursor is not None:
-        say(f"More with --cursor {cursor}", "dim")

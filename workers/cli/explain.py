@@ -45,7 +45,7 @@ def _show(found: Mapping[str, Any], *, every_route: bool) -> None:
         deliveries,
         ("id", "to", "channel", "address", "status", "what_became_of_it"),
         title="Deliveries",
-        spare=("id", "address"),
+        spare=("address", "channel"),
     )
     left_out = [{**one, "because": one["words"]} for one in found["skipped"]]
     show_table(left_out, ("recipient", "channel", "because"), title="Left out")

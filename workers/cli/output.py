@@ -12,7 +12,6 @@ from typing import Annotated, Any, Final
 import typer
 from rich import box
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -32,6 +31,11 @@ STYLES: Final[Mapping[str, str]] = {
     "open": "bold red",
     "half-open": "yellow",
 }
+
+# What is written in sentences, and may be broken between words.
+PROSE: Final = frozenset({"", "because", "detail", "for_example", "outcomes", "title", "what_became_of_it"})
+NARROW: Final = 24  # columns that a sentence needs at least
+GAP: Final = 3  # columns between two columns; the edges take two
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 TenantOption = Annotated[
@@ -55,6 +59,11 @@ def say(sentence: str, style: str = "") -> None:
     console().print(Text(sentence, style=style), soft_wrap=True)
 
 
+def warn(sentence: str) -> None:
+    """Something that a person may have overlooked; not among the results."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(sentence, style="yellow"))
+
+
 def show_table(
     rows: Iterable[Mapping[str, Any]],
     columns: Sequence[str],
@@ -74,30 +83,51 @@ def show_table(
         if nothing:
             say(nothing, "dim")
         return
-    screen, shown, left_out = console(), list(columns), list(spare)
-    table = _table(listed, shown, title)
-    unbounded = screen.options.update(max_width=10_000)
-    while left_out and Measurement.get(screen, unbounded, table).maximum > screen.width:
+    if title:
+        say(title, "bold")
+    screen, shown, left_out = console(), list(columns), [name for name in spare if name in columns]
+    while left_out and _least_width(listed, shown) > screen.width:
         shown.remove(left_out.pop(0))
-        table = _table(listed, shown, title)
-    screen.print(table)
+    # Where even that is too wide, the terminal breaks the lines; no name is broken, and nothing is lost.
+    screen.width = max(screen.width, _least_width(listed, shown))
+    _print(screen, _table(listed, shown))
 
 
-def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str | None) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+def _print(screen: Console, table: Table) -> None:
+    """Programs that read lines want no blanks at their ends."""
+    if screen.is_terminal:
+        screen.print(table)
+        return
+    with screen.capture() as captured:
+        screen.print(table)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         numbers = all(isinstance(row.get(column), int | None) for row in rows)
-        # An id that is folded cannot be copied.
         table.add_column(
             column.replace("_", " "),
             justify="right" if numbers else "left",
             overflow="fold",
-            no_wrap=column == "id",
-            min_width=36 if column == "id" else None,
+            no_wrap=column not in PROSE,
+            min_width=_least(rows, column),
         )
     for row in rows:
         table.add_row(*(cell(row.get(column), column) for column in columns))
     return table
+
+
+def _least_width(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> int:
+    return sum(_least(rows, column) for column in columns) + GAP * (len(columns) - 1) + 2
+
+
+def _least(rows: Sequence[Mapping[str, Any]], column: str) -> int:
+    """Ids and names are not broken, since nobody could copy or search them; sentences are, between their words."""
+    cells = [cell(row.get(column), column) for row in rows]
+    widest = max((one.cell_len for one in cells), default=0)
+    return max(len(column), min(widest, NARROW) if column in PROSE else widest)
 
 
 def cell(value: Any, column: str = "") -> Text:
@@ -133,3 +163,9 @@ def duration(seconds: float) -> str:
 def counted(count: int, one: str, many: str | None = None) -> str:
     """``1 event``, ``2,000 events``."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def lead_on(cursor: str | None) -> None:
+    """Say how to see the next page, if there is one."""
+    if cursor is not None:
+        say(f"More with --cursor {cursor}", "dim")

@@ -100,6 +100,18 @@ class Places:
                 "remove it or set BELLWIRE_HOME to a shorter path."
             )
 
+    @property
+    def keeps_previews(self) -> bool:
+        """Whether the stack that was started last keeps the messages of channels without a provider."""
+        return (self.run / "previews").exists()
+
+    def note_previews(self, kept: bool) -> None:
+        """Note it for commands, which do not see the settings that the stack was started with."""
+        if kept:
+            (self.run / "previews").touch()
+        else:
+            (self.run / "previews").unlink(missing_ok=True)
+
     def leave(self) -> None:
         """Remove the folder of the sockets if it lies outside the home; the stack has stopped."""
         if self.sockets != self.run:
