@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from channels.breaker import FAIL_MAX, Breakers
 from config.connections import redis_client
@@ -46,7 +47,7 @@ def test_the_status_of_an_idle_installation_is_calm(bellwire: Any) -> None:
     said = bellwire("status").out.split("\n")
     assert [line for line in said if line] == [
         "No delivery waits.",
-        "Every queue is empty.",
+        "The broker's queues are empty.",
         "Every breaker is closed.",
     ]
 
@@ -147,6 +148,53 @@ def test_replaying_what_is_no_dead_letter_fails_and_says_so(bellwire: Any) -> No
     said = bellwire("replay", "00000000-0000-7000-8000-000000000000")
     assert said.code == 1
     assert "not a dead letter" in said.out
+
+
+def test_an_event_stands_for_its_dead_letters(bellwire: Any, work: Any) -> None:
+    event_id, other = bellwire.send(), bellwire("send", "odd.one", "--tenant", "acme", "--json").json["id"]
+    work.route()
+    ids = work.refuse("email")
+    assert sorted(bellwire("replay", event_id, ids[0], "--json").json["replayed"]) == ids
+    for without in (event_id, other):
+        said = bellwire("replay", without)
+        assert said.code == 1
+        assert f"{without} is an event, and it has no dead letters" in said.err
+
+
+def test_what_is_no_id_is_said_as_it_was_typed(bellwire: Any) -> None:
+    said = bellwire("replay", "xyz")
+    assert (said.code, said.err.startswith("'xyz' is no id")) == (1, True)
+
+
+def test_status_says_when_the_next_is_due(bellwire: Any, work: Any) -> None:
+    bellwire.send()
+    work.route()
+    assert "Nothing is due" not in bellwire("status").out
+    with transaction() as connection:
+        connection.execute(text("UPDATE deliveries SET due_at = now() + interval '150 s' WHERE due_at IS NOT NULL"))
+    assert "Nothing is due; the next will be in 2m." in bellwire("status").out
+
+
+def test_explain_says_in_one_sentence_when_a_failed_delivery_is_tried_again(bellwire: Any, work: Any) -> None:
+    event_id = bellwire.send()
+    work.route()
+    work.fail("email")
+    (words, _) = [
+        one["words"] for one in bellwire("explain", event_id, "--json").json["deliveries"] if one["channel"] == "email"
+    ]
+    due = email_of(event_id, "ada")["due_at"]
+    assert re.fullmatch(
+        r"The last attempt failed; the next is due at \S+Z\. Attempt 1 \(failed\): 451 try again later\.", words
+    )
+    assert due[:10] in words
+
+
+def test_explain_means_a_users_own_webhooks_where_it_says_that_there_is_none(bellwire: Any, work: Any) -> None:
+    event_id = bellwire.send()
+    work.route()
+    skipped = bellwire("explain", event_id, "--json").json["skipped"]
+    words = {one["words"] for one in skipped if one["reason"] == "no_webhooks_configured"}
+    assert words == {"the user has no personal webhook that wants this event"}
 
 
 @pytest.mark.parametrize("arguments", [(), ("--all", "--channel", "email"), ("some-id", "--all")])

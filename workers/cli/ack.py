@@ -66,5 +66,5 @@ def ack(
 def _find(connection: Connection, issue: str) -> tuple[str, str]:
     row = connection.execute(FIND, {"id": issue}).first() if is_uuid(issue) else None
     if row is None:
-        raise StackError(f"There is no notification and no event with notifications {issue}.")
+        raise StackError(f"There is no notification {issue}, and no event of that id that anybody was notified of.")
     return row.id, row.tenant

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import text
 
+from pipeline.identifiers import is_uuid
 from pipeline.reasons import reason_in_words
 from pipeline.replay import due_by_channel
 from pipeline.replay import replay as replay_dead_letters
@@ -13,12 +15,21 @@ from workers.cli.app import app
 from workers.cli.deliveries import ChannelOption, EventOption, ReasonOption, RecipientOption, SinceOption
 from workers.cli.output import JsonOption, TenantOption, counted, print_json, say, show_table
 from workers.cli.stack import ACTOR, database, let_bells_leave, ring_channels
+from workers.stack.errors import StackError
+
+OF_EVENTS = text("""
+SELECT e.id::text, coalesce(array_agg(l.delivery_id::text ORDER BY l.delivery_id)
+       FILTER (WHERE l.delivery_id IS NOT NULL), '{}') AS dead_letters
+FROM events e LEFT JOIN deliveries d ON d.event_id = e.id LEFT JOIN dead_letters l ON l.delivery_id = d.id
+WHERE e.id = ANY(cast(:ids AS uuid[])) AND (cast(:tenant AS text) IS NULL OR e.tenant = :tenant) GROUP BY e.id
+""")
 
 
 @app.command()
 def replay(
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="ID...", help="Deliveries, as `dead-letters` lists them.")
+        list[str] | None,
+        typer.Argument(metavar="ID...", help="Deliveries, as `dead-letters` lists them, or whole events."),
     ] = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
@@ -38,7 +49,7 @@ def replay(
     filters = {name: value for name, value in wanted.items() if value is not None}
     if sum((bool(ids), bool(filters), everything)) != 1:
         raise typer.BadParameter("Name the dead letters by ID, by options such as --channel, or all of them by --all.")
-    result = _by_ids(ids, tenant) if ids else _by_filters(filters, tenant)
+    result = _replay(tenant, ids=_dead_letters(ids, tenant)) if ids else _by_filters(filters, tenant)
     if json:
         print_json(result)
     else:
@@ -47,8 +58,21 @@ def replay(
         raise typer.Exit(1)
 
 
-def _by_ids(ids: list[str], tenant: str | None) -> dict[str, Any]:
-    return _replay(tenant, ids=ids)
+def _dead_letters(ids: list[str], tenant: str | None) -> list[str]:
+    """The ids, with the dead letters of an event in its place.
+
+    Raises:
+        StackError: one is no id, or is that of an event without dead letters.
+    """
+    wrong = next((one for one in ids if not is_uuid(one)), None)
+    if wrong is not None:
+        raise StackError(f"{wrong!r} is no id; `bellwire dead-letters` lists those that can be sent again.")
+    with database() as connection:
+        found = connection.execute(OF_EVENTS, {"ids": ids, "tenant": tenant}).all()
+    of_events = {row.id: row.dead_letters for row in found}
+    for event_id in (one for one, dead in of_events.items() if not dead):
+        raise StackError(f"{event_id} is an event, and it has no dead letters; `bellwire explain {event_id}` says why.")
+    return list(dict.fromkeys(letter for one in ids for letter in of_events.get(one.lower(), [one])))
 
 
 def _by_filters(filters: dict[str, str], tenant: str | None) -> dict[str, Any]:

@@ -83,7 +83,9 @@ def _show(seen: dict[str, Any]) -> None:
         title="Deliveries that wait",
         nothing="No delivery waits.",
     )
-    show_table(seen["finals"], ("channel", "status", "reason", "count"), title="Deliveries of the last day")
+    if seen["live"] and not due["all"] and seen["next_due_seconds"] is not None:
+        say(f"Nothing is due; the next will be in {duration(seen['next_due_seconds'])}.", "dim")
+    show_table(seen["finals"], ("channel", "status", "reason", "count"), title="What happened in the last day")
     show_table(seen["dead_letters"], ("channel", "reason", "count"), title="Dead letters: `bellwire dead-letters`")
     _show_queues(seen["queues"])
     if seen["breakers"] is None:
@@ -103,4 +105,4 @@ def _show_queues(queues: list[dict[str, Any]] | None) -> None:
         say("The broker does not answer: workers look for what is due by themselves.", "bold red")
         return
     filled = [row for row in queues if row["messages"]]
-    show_table(filled, ("queue", "messages"), title="Queues", nothing="Every queue is empty.")
+    show_table(filled, ("queue", "messages"), title="Queues", nothing="The broker's queues are empty.")
