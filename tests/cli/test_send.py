@@ -12,6 +12,8 @@ import pytest
 from sqlalchemy import text
 
 from models.engine import transaction
+from pipeline.setup import ensure_tenant
+from pipeline.users import put_user
 
 
 def events() -> list[Any]:
@@ -107,7 +109,7 @@ def test_a_file_with_one_wrong_line_publishes_nothing(bellwire: Any, tmp_path: P
         (("a b",), 1, "type: has characters that are not allowed"),
         (("odd", "--data", "{host: 1}"), 1, "--data: is not valid JSON (line 1, column 2)"),
         (("odd", "--data", "[1]"), 1, "data: must be"),
-        (("odd", "--severity", "worst"), 2, "--severity"),
+        (("odd", "--severity", "worst"), 2, "Invalid value for '--severity': 'worst' is not one of"),
         (("odd", "--customer", "7"), 1, "customer_id: must be a valid UUID"),
         (("odd", "--tenant", "nobody"), 1, "tenant: does not exist; there are acme"),
         (("odd", "--file", "x.jsonl"), 1, "--file: stands alone"),
@@ -135,3 +137,23 @@ def test_with_the_broker_away_the_event_is_stored_all_the_same(bellwire: Any, mo
     said = in_a_process("send", "odd.one", "--tenant", "acme")
     assert (said.returncode, said.stderr) == (0, "")
     assert len(events()) == 1
+
+
+def test_without_a_tenant_the_only_one_with_users_is_meant_and_said(bellwire: Any) -> None:
+    said = bellwire("send", "odd.one")
+    assert said.code == 0
+    assert "Tenant acme" in said.out
+    assert events()[0].tenant == "acme"
+
+
+def test_with_several_tenants_an_event_without_one_is_of_the_first(bellwire: Any) -> None:
+    with transaction() as connection:
+        for tenant in ("default", "other"):
+            ensure_tenant(connection, tenant)
+        put_user(connection, tenant="other", user_id="cy", body={"email": "cy@example.org"}, actor="cli")
+    said = bellwire("send", "odd.one")
+    assert "Tenant default" in said.out
+    assert (
+        said.err.strip() == "Tenant default has no users and no webhooks: only addresses in the event itself are told."
+    )
+    assert events()[0].tenant == "default"

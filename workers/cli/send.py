@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from sqlalchemy import text
 
 from config.catalogue import shipped
 from domain.errors import InvalidInputError
@@ -17,7 +18,7 @@ from pipeline.envelope import loads, parse
 from pipeline.publish import Answer, accept_only
 from pipeline.setup import FIRST_TENANT, check_tenant
 from workers.cli.app import app
-from workers.cli.output import JsonOption, counted, print_json, say, show_table
+from workers.cli.output import JsonOption, counted, print_json, say, show_table, warn
 from workers.cli.progress import Steps
 from workers.cli.stack import database, let_bells_leave, ring_events
 
@@ -26,17 +27,27 @@ BATCH_CHARACTERS: Final = 16 * 1024 * 1024  # of their data and attachments, wha
 LONG: Final = 1_000  # events from which on progress is shown
 
 
+POPULATED = text("SELECT id FROM tenants t WHERE EXISTS (SELECT FROM users u WHERE u.tenant = t.id) LIMIT 2")
+IS_EMPTY = text("""
+SELECT NOT EXISTS (SELECT FROM users WHERE tenant = :tenant)
+   AND NOT EXISTS (SELECT FROM webhooks WHERE tenant = :tenant)
+""")
+
+
 @app.command()
 def send(
     type_: Annotated[str | None, typer.Argument(metavar="TYPE", help="The type of the event: ssl_expiry.")] = None,
     *,
     file: Annotated[Path | None, typer.Option(help="One event a line, as JSON; - reads standard input.")] = None,
-    tenant: Annotated[str, typer.Option(help="Whose event it is, where it does not say so itself.")] = FIRST_TENANT,
-    to: Annotated[list[str] | None, typer.Option(help="A user to be told; may be repeated.")] = None,
+    tenant: Annotated[
+        str | None,
+        typer.Option(help="Whose event it is, where it does not say so itself; by default the only one with users."),
+    ] = None,
+    to: Annotated[list[str] | None, typer.Option(metavar="USER", help="A user to be told; may be repeated.")] = None,
     severity: Annotated[Severity | None, typer.Option(help="The catalogue's by default.", show_default=False)] = None,
     data: Annotated[str | None, typer.Option(help='The payload, as JSON: \'{"host": "shop.example.org"}\'.')] = None,
     branch: Annotated[str | None, typer.Option(help="The routing scope.")] = None,
-    customer: Annotated[str | None, typer.Option(help="The customer's UUID.")] = None,
+    customer: Annotated[str | None, typer.Option(metavar="UUID", help="The customer's UUID.")] = None,
     resolved: Annotated[bool, typer.Option("--resolved", help="It closes its issue.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -55,9 +66,19 @@ def send(
         raise InvalidInputError("--file", "stands alone; the events of a file say the rest themselves")
     if file is None and type_ is None:
         raise typer.BadParameter("Name a TYPE of event, or a file of events with --file.")
-    source = _Lines(file, tenant) if file is not None else _Single({"tenant": tenant, **event})
+    owner = tenant or _usual_tenant()
+    source = _Lines(file, owner) if file is not None else _Single({"tenant": owner, **event})
     answers = _publish(source, quiet=json)
+    if tenant is None and not json:
+        say(f"Tenant {owner}, where none was named.", "dim")
     _say(answers, json=json, single=file is None)
+
+
+def _usual_tenant() -> str:
+    """Whose an event is when nobody says so."""
+    with database() as connection:
+        populated = connection.execute(POPULATED).scalars().all()
+    return str(populated[0]) if len(populated) == 1 else FIRST_TENANT
 
 
 class _Single:
@@ -119,8 +140,10 @@ def _publish(source: _Single | _Lines, *, quiet: bool) -> list[Answer]:
     with Steps(len(source), hidden=quiet or len(source) < LONG) as steps:
         with database() as connection:
             checked = steps.begin("checking")
-            for tenant in {event.tenant for event in _told(source, checked)}:
+            for tenant in sorted({event.tenant for event in _told(source, checked)}):
                 check_tenant(connection, tenant)
+                if connection.execute(IS_EMPTY, {"tenant": tenant}).scalar_one():
+                    warn(f"Tenant {tenant} has no users and no webhooks: only addresses in the event itself are told.")
         sent = steps.begin("sending")
         for batch in _batches(source):
             with database() as connection:

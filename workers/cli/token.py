@@ -23,7 +23,9 @@ def token(
     *,
     tenant: Annotated[str, typer.Option(help="The user's tenant.")],
     user: Annotated[str, typer.Option(help="The user's id.")],
-    customer: Annotated[list[str] | None, typer.Option(help="A customer's UUID; may be repeated.")] = None,
+    customer: Annotated[
+        list[str] | None, typer.Option(metavar="UUID", help="A customer's UUID; may be repeated.")
+    ] = None,
     role: Annotated[str | None, typer.Option(help="operator or admin; an ordinary user has none.")] = None,
     hours: Annotated[float, typer.Option(min=0.01, max=8760, help="For how long it is good.")] = 24.0,
     json: JsonOption = False,
