@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from config.settings import settings
 from models.engine import engine
 from workers.cli.app import COMMANDS
 from workers.stack.errors import StackError
+from workers.stack.places import Places
 
 NEEDS_AN_INSTALLATION = [
     ("send", "odd.one"),
@@ -19,6 +21,7 @@ NEEDS_AN_INSTALLATION = [
     ("replay", "--all"),
     ("ack", "x"),
     ("explain", "x"),
+    ("previews",),
     ("keys", "list"),
     ("keys", "create", "--tenant", "a", "--role", "admin"),
     ("keys", "revoke", "x"),
@@ -45,7 +48,7 @@ def test_with_the_database_away_a_command_says_so(
     settings.cache_clear()
     said = bellwire(*arguments)
     assert said.code == 1
-    assert said.err.startswith("PostgreSQL at postgresql")
+    assert said.err.startswith("PostgreSQL at postgresql://u:***@127.0.0.1:1/bellwire cannot")
     assert "cannot be reached" in said.err
     assert "hidden" not in said.err
     assert said.err.count("\n") == 1
@@ -75,6 +78,25 @@ def test_arguments_that_cannot_be_understood_are_code_2(terminal: Any, arguments
     assert said.code == 2
     assert said.err.strip()
     assert "Traceback" not in said.err
+
+
+def test_a_missing_option_shows_what_the_command_needs(terminal: Any) -> None:
+    said = terminal("token")
+    assert said.code == 2
+    assert said.err.splitlines() == [
+        "Missing option '--tenant'.",
+        "Usage: bellwire token --tenant TENANT --user USER [OPTIONS]",
+    ]
+
+
+def test_the_sockets_of_a_killed_stack_are_no_installation(terminal: Any) -> None:
+    places = Places.of(settings().home)
+    places.make()
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(places.sockets / ".s.PGSQL.5432"))
+    said = terminal("status")
+    assert said.code == 1
+    assert "start it with `bellwire up`" in said.err
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -58,14 +59,24 @@ def test_arguments_that_cannot_be_understood_end_with_2(arguments: tuple[str, ..
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_port_that_is_taken_is_said_before_anything_starts(home: Path) -> None:
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert bellwire("--version").stdout == f"bellwire {project['version']}\n"
+
+
+@pytest.mark.parametrize(("by_make", "ways"), [(False, "--port or BELLWIRE_PORT"), (True, "BELLWIRE_PORT")])
+def test_a_port_that_is_taken_is_said_before_anything_starts(
+    home: Path, monkeypatch: pytest.MonkeyPatch, by_make: bool, ways: str
+) -> None:
+    monkeypatch.delenv("MAKELEVEL", raising=False)
+    if by_make:
+        monkeypatch.setenv("MAKELEVEL", "1")
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         done = bellwire("up", "--home", str(home), "--port", port)
     assert done.returncode == 1
     assert done.stderr == (
-        f"The API cannot listen on 127.0.0.1:{port} (Address already in use); "
-        "choose another with --port or BELLWIRE_PORT.\n"
+        f"The API cannot listen on 127.0.0.1:{port} (Address already in use); choose another with {ways}.\n"
     )
     assert not (home / "postgres").exists()
 
@@ -104,3 +115,12 @@ def test_up_does_not_load_what_only_the_others_need() -> None:
     )
     done = subprocess.run((sys.executable, "-c", program), capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user that nobody knows")
+def test_a_user_without_a_name_is_told_what_to_do(home: Path) -> None:
+    os.chown(home, 61234, 61234)
+    done = bellwire("up", "--home", str(home), "--port", "0")
+    assert done.returncode == 1
+    assert "User id 61234 has no entry in /etc/passwd" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

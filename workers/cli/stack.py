@@ -42,7 +42,7 @@ def database() -> Iterator[Connection]:
         with transaction() as connection:
             yield connection
     except OperationalError as error:
-        where = engine().url.render_as_string(hide_password=True)
+        where = engine().url.set(drivername="postgresql").render_as_string(hide_password=True)
         raise StackError(f"PostgreSQL at {where} cannot be reached: {_first_line(error)}") from error
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) == NOT_MIGRATED:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
+from pathlib import Path
 
 from config.settings import Settings, settings
 from workers.stack.errors import StackError
 from workers.stack.keys import jwt_secret, secret_key
 from workers.stack.places import Places
+
+PATIENCE = 1.0  # seconds
 
 
 def addresses(places: Places, given: Settings) -> dict[str, str]:
@@ -49,7 +53,19 @@ def attach() -> Settings:
 
 
 def _runs(places: Places) -> bool:
-    try:
-        return any(places.sockets.glob("*.sock")) or any(places.sockets.glob(".s.PGSQL.*"))
-    except PermissionError:
-        raise StackError(f"{places.home} belongs to another user; run this as that user or as root.") from None
+    """Whether a server answers; the sockets of one that was killed are still there."""
+    return any(_answers(file, places) for file in (places.valkey_socket, places.sockets / ".s.PGSQL.5432"))
+
+
+def _answers(file: Path, places: Places) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(PATIENCE)
+        try:
+            connection.connect(str(file))
+        except PermissionError:
+            raise StackError(f"{places.home} belongs to another user; run this as that user or as root.") from None
+        except TimeoutError:
+            return True  # it is there, and busy
+        except OSError:
+            return False
+    return True

@@ -23,9 +23,9 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         # A name that nobody knows has a number below zero.
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such host"
-        raise StackError(
-            f"The API cannot listen on {host}:{port} ({reason}); choose another with --port or BELLWIRE_PORT."
-        ) from None
+        # Who typed `make run` has no options to give.
+        ways = "BELLWIRE_PORT" if "MAKELEVEL" in os.environ else "--port or BELLWIRE_PORT"
+        raise StackError(f"The API cannot listen on {host}:{port} ({reason}); choose another with {ways}.") from None
     # The server takes a socket that it is handed for a Unix one and leaves Nagle's algorithm on: every answer on a kept
     # connection would wait 40 ms for the client's acknowledgement. Accepted connections inherit this.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

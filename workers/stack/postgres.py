@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -70,6 +71,7 @@ def make(places: Places, *, volatile: bool = False) -> None:
     if version.exists():
         _check_version(version.read_text().strip(), places)
         return
+    _check_user()
     making = places.home / "postgres.making"
     shutil.rmtree(making, ignore_errors=True)
     arguments = (
@@ -91,6 +93,19 @@ def _check_version(found: str, places: Places) -> None:
             f"{places.postgres} was made by PostgreSQL {found} and this is {ours}: "
             "dump it with the old version first, or set BELLWIRE_HOME to a new folder."
         )
+
+
+def _check_user() -> None:
+    """PostgreSQL asks for the name of the user who makes a data folder, and gives up where there is none."""
+    user = os.geteuid()
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        raise StackError(
+            f"User id {user} has no entry in /etc/passwd, which PostgreSQL needs: add one "
+            f"(echo 'bellwire:x:{user}:{os.getegid()}::/:/bin/sh' >> /etc/passwd), start as another user, "
+            "or set BELLWIRE_DATABASE_URL to a PostgreSQL that runs elsewhere."
+        ) from None
 
 
 def is_ready(places: Places) -> bool:

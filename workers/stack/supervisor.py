@@ -102,6 +102,16 @@ class Stack:
         password = self.places.home / "flower.password"
         self.terminal.say("flower", f"http://127.0.0.1:{port} (user bellwire, password in {password})")
 
+    def say_where(self, url: str, *, demo: bool) -> None:
+        """What a person wants to know next, before the line that programs wait for."""
+        tenant = "demo" if demo else "default"
+        self.terminal.say("docs", f"{url}/docs")
+        self.terminal.say("key", f"{self.places.home / 'admin.key'} (admin of the tenant {tenant})")
+        self.terminal.say("addresses", "`bellwire env` prints those of the database, the broker and Redis")
+        if self.places.keeps_previews:
+            self.terminal.say("previews", "`bellwire previews` lists what channels without a provider would have sent")
+        self.terminal.say("stop", "Ctrl-C")
+
     def keep(self) -> None:
         """Look after everything until somebody asks to stop."""
         while not self.signals.stops:
@@ -112,7 +122,7 @@ class Stack:
         """Close the ways in, let the workers finish, then stop what they need."""
         if not self.keeper.kept:
             return
-        self.terminal.say("stopping", "what is being sent is finished first; once more to hurry")
+        self.terminal.say("stopping", "what is being sent is finished first; Ctrl-C once more to hurry")
         for names in STOP_ORDER:
             ended = self.keeper.end(*names)
             if ended:
@@ -161,6 +171,7 @@ def run(settings: Settings, *, demo: bool = False, with_parent: bool = False) ->
         stack.start_servers()
         stack.prepare(demo=demo)
         stack.start_services(listener)
+        stack.say_where(address(listener), demo=demo)
         stack.terminal.ready(address(listener))
         stack.keep()
 
@@ -193,3 +204,4 @@ def _tell_children(places: Places, settings: Settings, url: str, *, demo: bool) 
         os.environ["BELLWIRE_PUBLIC_URL"] = url
     if demo and "preview" not in given:
         os.environ["BELLWIRE_PREVIEW"] = "true"
+    places.note_previews(settings.preview or (demo and "preview" not in given))

@@ -19,7 +19,7 @@ class Terminal:
 
     def say(self, name: str, what: str, *, style: str = "") -> None:
         """`name` is a program of the stack, `what` happened to it."""
-        self._console.print(Text(f"{name:<9}", style="bold").append(what, style=style))
+        self._console.print(Text(f"{name:<9} ", style="bold").append(what, style=style))
         self._note(f"{name}: {what}")
 
     def warn(self, name: str, what: str) -> None:
