@@ -231,7 +231,9 @@ def settle(connection: Connection, token: int, results: Sequence[Result]) -> dic
     """Store what came of a claim. Returns the new status of each delivery whose lease was still ours."""
     if not results:
         return {}
-    stored = document([_result_row(result) for result in results])
+    # In the order of their ids, as everybody locks deliveries: a worker whose lease was taken over waits in no circle.
+    in_order = sorted(results, key=lambda result: result.delivery_id)
+    stored = document([_result_row(result) for result in in_order])
     rows = connection.execute(SETTLE, {"results": stored, "token": token, "shard": shard()}).all()
     previews = [result.preview for result in results if result.preview is not None]
     if previews:

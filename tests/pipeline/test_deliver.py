@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from domain import verdict
 from domain.states import DeliveryStatus
@@ -20,6 +21,7 @@ from pipeline.deliver import Claim, Result, address, claim, claim_alone, look_ag
 from pipeline.sealing import opened
 from pipeline.users import put_user
 from pipeline.webhooks import delete_webhook, put_webhook, rotate_webhook
+from tests.support.waiting import wait_until
 
 CUSTOMER = "0191f2a0-0000-7000-8000-000000000001"
 SCHEDULE = (60, 300, 900, 1800, 3600)
@@ -274,6 +276,22 @@ def test_settling_twice_counts_once(ops: Any) -> None:
     sent = result(taken.rows[0], verdict.sent(0))
     assert (len(store(ops, taken.token, sent)), len(store(ops, taken.token, sent))) == (1, 0)
     assert attempts(ops) == [(1, "sent")]
+
+
+def test_settling_locks_in_the_order_of_ids_so_that_nobody_waits_in_a_circle(ops: Any) -> None:
+    """Somebody has the last one. Whoever settles all of them, in any order, must have the others while he waits."""
+    ops.publish(*(ssl(number) for number in range(4)))
+    taken = take(ops)
+    first, *_, last = sorted(row.id for row in taken.rows)
+    results = [result(row, verdict.sent(0)) for row in sorted(taken.rows, key=lambda row: row.id, reverse=True)]
+    with ThreadPoolExecutor(1) as thread, ops.begin() as connection:
+        lock = text("SELECT FROM deliveries WHERE id = cast(:id AS uuid) FOR UPDATE SKIP LOCKED")
+        assert connection.execute(lock, {"id": last}).rowcount == 1
+        settling = thread.submit(store, ops, taken.token, *results)
+        wait_until(lambda: ops.execute("SELECT FROM pg_locks WHERE NOT granted"), "the settling to wait")
+        assert connection.execute(lock, {"id": first}).rowcount == 0
+        connection.rollback()
+        assert len(settling.result(10)) == 4
 
 
 def test_settling_nothing_asks_nothing(ops: Any) -> None:
