@@ -65,6 +65,21 @@ def test_every_service_has_a_health_check_and_comes_back(name: str) -> None:
     assert SERVICES[name]["restart"] == ("no" if name == "migrate" else "unless-stopped")
 
 
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_no_service_fills_the_disk_with_its_log(name: str) -> None:
+    assert SERVICES[name]["logging"]["options"].keys() == {"max-size", "max-file"}
+
+
+def test_events_that_wait_in_the_broker_survive_its_restart() -> None:
+    command = SERVICES["valkey"]["command"]
+    assert command[command.index("--appendonly") + 1] == "yes"
+    assert SERVICES["valkey"]["volumes"] == ["valkey:/data"]
+
+
+def test_the_example_of_settings_lists_what_the_file_needs_besides() -> None:
+    assert set(re.findall(r"^#(\w+_PASSWORD)=$", (ROOT / ".env.example").read_text(), re.MULTILINE)) == set(VARIABLES)
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_our_services_wait_for_the_schema_and_have_no_power(name: str) -> None:
     service = SERVICES[name]
@@ -208,10 +223,16 @@ def test_the_postgres_service_becomes_healthy(home: Path) -> None:
         assert maker.stdout.readline()
         maker.terminate()
     name, *options = SERVICES["postgres"]["command"]
-    place = ["-D", str(home / "postgres"), "-k", str(home / "run"), "-c", "listen_addresses="]
+    port = free_port()
+    place = ["-D", str(home / "postgres"), "-k", str(home / "run"), "-h", "127.0.0.1", "-p", port]
     command = [sys.executable, "-c", LAUNCH, str(home), str(PROGRAMS / name), *options, *place]
     tool, *arguments = health_command("postgres")
-    assert passes_while_running(command, [str(PROGRAMS / tool), "--host", str(home / "run"), *arguments])
+    assert passes_while_running(command, [str(PROGRAMS / tool), *arguments, "--port", port])
+
+
+def test_a_server_on_the_socket_alone_is_not_healthy() -> None:
+    arguments = health_command("postgres")
+    assert arguments[arguments.index("--host") + 1] == "127.0.0.1"
 
 
 def test_the_valkey_service_becomes_healthy(home: Path) -> None:
