@@ -5,6 +5,8 @@ The page is one file of ours: the usual one loads its scripts from the internet,
 
 from __future__ import annotations
 
+import json
+import re
 from base64 import b64encode
 from functools import cache
 from hashlib import sha256
@@ -74,8 +76,24 @@ def _document(app: FastAPI) -> dict[str, Any]:
     document["security"] = [{name: []} for name in IDENTITIES]
     for operations in document["paths"].values():
         for operation in operations.values():
+            _summarize(operation)
+            _read_examples(operation)
             _describe_errors(operation)
     return document
+
+
+def _summarize(operation: dict[str, Any]) -> None:
+    """The first sentence is the summary; the framework's own is only the function's name."""
+    words = " ".join(operation.get("description", "").split("\n\n")[0].split())
+    operation["summary"] = re.split(r"(?<=\w[.;:)])\s", words, maxsplit=1)[0].rstrip(".;:")
+
+
+def _read_examples(operation: dict[str, Any]) -> None:
+    """See `api.examples.answered`."""
+    for answer in operation["responses"].values():
+        content = answer.get("content", {}).get("application/json", {})
+        if "example" in content:
+            content["example"] = json.loads(content["example"])
 
 
 def _describe_errors(operation: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@ from api.access import Caller, Operator, Publisher, publisher_of, revoked
 from api.answers import Json
 from api.body import LARGE, described, read_body
 from api.errors import Problem, not_found
+from api.examples import ACCEPTED, CANCELLED, LEDGER, answered, listed
+from api.examples import EVENT as AN_EVENT
 from api.intake import Intake
 from api.query import Optional, Page, uuid_in_path
 from config.catalogue import shipped
@@ -53,6 +55,7 @@ IDEMPOTENCY_KEY: Final = {
 @router.post(
     "/v1/events",
     status_code=202,
+    responses=answered(ACCEPTED, 202),
     openapi_extra={**described({"oneOf": [EVENT, MANY]}, examples=EXAMPLES), "parameters": [IDEMPOTENCY_KEY]},
 )
 async def publish_events(request: Request) -> Response:
@@ -86,7 +89,7 @@ class EventFilters(Page):
     since: Optional = None
 
 
-@router.get("/v1/events")
+@router.get("/v1/events", responses=listed("events", AN_EVENT))
 def list_of_events(caller: Operator, query: Annotated[EventFilters, Query()]) -> Response:
     """Events, the newest first."""
     with transaction() as connection:
@@ -96,7 +99,7 @@ def list_of_events(caller: Operator, query: Annotated[EventFilters, Query()]) ->
     return Json({"events": events, "next_cursor": following})
 
 
-@router.get("/v1/events/{event_id}")
+@router.get("/v1/events/{event_id}", responses=answered(LEDGER))
 def one_event(caller: Publisher, event_id: str) -> Response:
     """The ledger of an event: its routes, whom it told, and every delivery with its attempts."""
     identity = uuid_in_path(event_id, "an event")
@@ -118,7 +121,7 @@ def why(caller: Operator, event_id: str) -> Response:
     return Json(found)
 
 
-@router.post("/v1/events/{event_id}/cancel")
+@router.post("/v1/events/{event_id}/cancel", responses=answered(CANCELLED))
 def take_back(caller: Publisher, event_id: str) -> Response:
     """Withdraw what has not been sent of an event; the same thing may then be reported anew."""
     identity = uuid_in_path(event_id, "an event")

@@ -39,7 +39,7 @@ def acknowledge_notification(caller: UserOrOperator, notification_id: str, body:
 
 @router.post("/api/notifications/{notification_id}/acknowledge", openapi_extra=NOTE)
 def acknowledge_in_camel_case(caller: UserOrOperator, notification_id: str, body: OptionalJsonBody) -> Response:
-    """The same; the answer is written ``ackByUserId, ackAt, ackNote``."""
+    """Take the issue, with an answer in the form of the platform's clients: ``ackByUserId, ackAt, ackNote``."""
     return Json({_camel(name): value for name, value in _acknowledged(caller, notification_id, body).items()})
 
 

@@ -11,6 +11,7 @@ from api.access import Operator
 from api.answers import Json
 from api.body import JsonBody, described
 from api.errors import invalid, not_found
+from api.examples import DELIVERY, DELIVERY_ID, REPLAYED, answered, listed
 from api.query import Optional, Page, uuid_in_path
 from config.fields import Fields
 from domain.vocabulary import CHANNELS
@@ -25,9 +26,8 @@ from tasks.rounds import ring_for
 router = APIRouter(tags=["operation"])
 
 FORGOTTEN_AFTER: Final = 2.0  # seconds that the bell of an accepted event is given to arrive
-AN_ID: Final = "0192f0c1-2f6a-7b1e-8e55-6f1f3c1a9d01"
 REPLAY_EXAMPLES: Final = {
-    "some": {"ids": [AN_ID]},
+    "some": {"ids": [DELIVERY_ID]},
     "all of a kind": {"filter": {"channel": "email", "reason": "retries_exhausted", "since": "2h"}},
 }
 
@@ -48,7 +48,7 @@ class DeliveryFilters(DeadLetterFilters):
     status: Optional = None
 
 
-@router.get("/v1/deliveries")
+@router.get("/v1/deliveries", responses=listed("deliveries", DELIVERY))
 def list_of_deliveries(caller: Operator, query: Annotated[DeliveryFilters, Query()]) -> Response:
     """Deliveries with their attempts, the newest first."""
     with transaction() as connection:
@@ -58,7 +58,7 @@ def list_of_deliveries(caller: Operator, query: Annotated[DeliveryFilters, Query
     return Json({"deliveries": deliveries, "next_cursor": following})
 
 
-@router.get("/v1/deliveries/{delivery_id}")
+@router.get("/v1/deliveries/{delivery_id}", responses=answered(DELIVERY))
 def one_delivery(caller: Operator, delivery_id: str) -> Response:
     """A delivery with its attempts."""
     identity = uuid_in_path(delivery_id, "a delivery")
@@ -79,7 +79,11 @@ def list_of_dead_letters(caller: Operator, query: Annotated[DeadLetterFilters, Q
     return Json(page)
 
 
-@router.post("/v1/dead-letters/replay", openapi_extra=described({"type": "object"}, examples=REPLAY_EXAMPLES))
+@router.post(
+    "/v1/dead-letters/replay",
+    responses=answered(REPLAYED),
+    openapi_extra=described({"type": "object"}, examples=REPLAY_EXAMPLES),
+)
 def replay_dead_letters(caller: Operator, body: JsonBody) -> Response:
     """Send dead letters again, those named or the oldest thousand that a filter leaves, each once however often asked.
 

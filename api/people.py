@@ -10,6 +10,7 @@ from api.access import Admin, Operator, Publisher
 from api.answers import Json, nothing
 from api.body import JsonBody, described
 from api.errors import invalid, not_found
+from api.examples import USER, answered, listed
 from api.query import Page, UserId
 from models.engine import transaction
 from pipeline.users import delete_user, get_user, list_users, put_user
@@ -31,7 +32,7 @@ EXAMPLE: Final = {
 }
 
 
-@router.get("/v1/users")
+@router.get("/v1/users", responses=listed("users", USER))
 def list_of_users(caller: Operator, query: Annotated[Page, Query()]) -> Response:
     """Users in the order of their ids."""
     with transaction() as connection:
@@ -39,7 +40,11 @@ def list_of_users(caller: Operator, query: Annotated[Page, Query()]) -> Response
     return Json({"users": users, "next_cursor": following})
 
 
-@router.put("/v1/users/{user_id:path}", openapi_extra=described({"type": "object"}, examples={"a user": EXAMPLE}))
+@router.put(
+    "/v1/users/{user_id:path}",
+    responses=answered(USER),
+    openapi_extra=described({"type": "object"}, examples={"a user": EXAMPLE}),
+)
 def change_user(caller: Publisher, user_id: UserId, body: JsonBody) -> Response:
     """Make a user, or change the fields that are named; null clears one."""
     if user_id == ME:
@@ -51,7 +56,7 @@ def change_user(caller: Publisher, user_id: UserId, body: JsonBody) -> Response:
     return Json(user)
 
 
-@router.get("/v1/users/{user_id:path}")
+@router.get("/v1/users/{user_id:path}", responses=answered(USER))
 def one_user(caller: Publisher, user_id: UserId) -> Response:
     """A user."""
     with transaction() as connection:

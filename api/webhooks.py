@@ -10,16 +10,21 @@ from api.access import UserOrAdmin
 from api.answers import Json, nothing
 from api.body import JsonBody, described
 from api.errors import not_found
+from api.examples import WEBHOOK, WITH_SECRET, answered, listed
 from api.query import Page
 from models.engine import transaction
 from pipeline.webhooks import delete_webhook, get_webhook, list_webhooks, put_webhook, rotate_webhook
 
 router = APIRouter(tags=["webhooks"])
 
-EXAMPLE: Final = {"url": "https://hooks.example.org/bellwire", "events": ["billing.*"], "headers": {"X-Team": "ops"}}
+EXAMPLE: Final = {
+    "url": "https://your-host.example.com/bellwire",
+    "events": ["billing.*"],
+    "headers": {"X-Team": "ops"},
+}
 
 
-@router.get("/v1/webhooks")
+@router.get("/v1/webhooks", responses=listed("webhooks", WEBHOOK))
 def list_of_webhooks(caller: UserOrAdmin, query: Annotated[Page, Query()]) -> Response:
     """The caller's webhooks, without their secrets."""
     with transaction() as connection:
@@ -29,7 +34,7 @@ def list_of_webhooks(caller: UserOrAdmin, query: Annotated[Page, Query()]) -> Re
     return Json({"webhooks": webhooks, "next_cursor": following})
 
 
-@router.get("/v1/webhooks/{name}")
+@router.get("/v1/webhooks/{name}", responses=answered(WEBHOOK))
 def one_webhook(caller: UserOrAdmin, name: str) -> Response:
     """A webhook without its secret."""
     with transaction() as connection:
@@ -39,7 +44,11 @@ def one_webhook(caller: UserOrAdmin, name: str) -> Response:
     return Json(webhook)
 
 
-@router.put("/v1/webhooks/{name}", openapi_extra=described({"type": "object"}, examples={"a webhook": EXAMPLE}))
+@router.put(
+    "/v1/webhooks/{name}",
+    responses=answered(WITH_SECRET),
+    openapi_extra=described({"type": "object"}, examples={"a webhook": EXAMPLE}),
+)
 def change_webhook(caller: UserOrAdmin, name: str, body: JsonBody) -> Response:
     """Register an endpoint, or change it. The secret is answered when it is made and never again."""
     with transaction() as connection:
@@ -72,7 +81,7 @@ def remove_webhook(caller: UserOrAdmin, name: str) -> Response:
     return nothing()
 
 
-@router.post("/v1/webhooks/{name}/rotate")
+@router.post("/v1/webhooks/{name}/rotate", responses=answered(WITH_SECRET))
 def renew_secret(caller: UserOrAdmin, name: str) -> Response:
     """Make a new secret and answer it; for 24 hours messages are signed with the old one too."""
     with transaction() as connection:

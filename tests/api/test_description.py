@@ -72,3 +72,52 @@ def test_the_page_loads_nothing_from_elsewhere(api: Api) -> None:
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+
+
+def shape(value: Any) -> Any:
+    """The names in a document, however deep; a list has the shape of its first entry."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in value.items()}
+    return [shape(value[0])] if isinstance(value, list) and value else None
+
+
+def example_of(description: Any, method: str, path: str, status: str = "200") -> Any:
+    """The example of an answer."""
+    return description["paths"][path][method]["responses"][status]["content"]["application/json"]["example"]
+
+
+def test_every_call_has_a_summary_of_its_own(description: Any) -> None:
+    summaries = [one["summary"] for _, _, one in operations(description)]
+    assert len(set(summaries)) == len(summaries)
+    assert not any(re.search(r"\([A-Z]-\d+\)", str(one)) for one in operations(description))
+
+
+def test_examples_of_settings_look_like_real_answers(api: Api, description: Any) -> None:
+    user = {"email": "u@example.org", "roles": ["operations"], "quiet_hours": {"from": "22:00", "to": "07:00"}}
+    hook = {"url": "https://your-host.example.com/", "events": ["x"], "headers": {"X-Team": "ops"}}
+    with api.client() as client:
+        for body, path in ((user | {"digest": {"cron": "0 8 * * *"}}, "users/{user_id}"), (hook, "webhooks/{name}")):
+            real = client.put(f"/v1/{path.split('/')[0]}/shape", json=body).json()
+            assert shape(example_of(description, "put", f"/v1/{path}")) == shape(real)
+        secret = client.post("/v1/webhooks/shape/rotate").json()
+    assert shape(example_of(description, "post", "/v1/webhooks/{name}/rotate")) == shape(secret)
+
+
+def test_examples_of_events_look_like_real_answers(api: Api, description: Any) -> None:
+    with api.client() as client:
+        client.put("/v1/users/ana", json={"email": "ana@example.org", "roles": ["operations"]})
+        body = {"type": "ssl_expiry", "data": {"host": "shop.example.org", "days_left": 7}}
+        accepted = client.post("/v1/events", json=body).json()
+        (event,) = api.route({**body, "type": "ssl_failure"})
+        ledger = client.get(f"/v1/events/{event}").json()
+        cancelled = client.post(f"/v1/events/{event}/cancel").json()
+        delivery = client.get("/v1/deliveries").json()["deliveries"][0]
+        listed = client.get("/v1/events").json()
+    shown = example_of(description, "get", "/v1/events/{event_id}")
+    for one in (shown["notifications"][0]["deliveries"][0], ledger["notifications"][0]["deliveries"][0], delivery):
+        one["attempts"] = None  # nobody has tried to send it
+    assert shape(accepted) == shape(example_of(description, "post", "/v1/events", "202"))
+    assert shape({**ledger, "skipped": []}) == shape(shown)
+    assert shape(cancelled) == shape(example_of(description, "post", "/v1/events/{event_id}/cancel"))
+    assert shape(delivery) == shape(shown["notifications"][0]["deliveries"][0])
+    assert shape(listed["events"][:1]) == shape(example_of(description, "get", "/v1/events")["events"])

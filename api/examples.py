@@ -1,0 +1,139 @@
+"""What answers look like, for the API's description. A test compares them with real answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+EVENT_ID: Final = "0192f0c1-2f6a-7b1e-8e55-6f1f3c1a9d01"
+DELIVERY_ID: Final = "0192f0c1-3a10-7c44-9a02-1d2e3f4a5b6c"
+NOTIFICATION_ID: Final = "0192f0c1-3a0f-7d5b-8f3e-0a1b2c3d4e5f"
+FINGERPRINT: Final = "900f0d6d9ee12840de99aea32fc7e738f0eecb21fcbbebc157fa6322405b921e"
+MOMENT: Final = "2026-11-20T09:00:00.000Z"
+
+ATTEMPT: Final = {
+    "number": 1,
+    "provider": "smtp",
+    "started_at": MOMENT,
+    "duration_ms": 84,
+    "outcome": "sent",
+    "detail": "250",
+}
+DELIVERY: Final = {
+    "id": DELIVERY_ID,
+    "tenant": "acme",
+    "event_id": EVENT_ID,
+    "event": "ssl_expiry",
+    "notification_id": NOTIFICATION_ID,
+    "recipient": "u1",
+    "channel": "email",
+    "webhook": None,
+    "provider": "smtp",
+    "address": "a•••@example.org",
+    "status": "sent",
+    "reason": None,
+    "due_at": None,
+    "created_at": MOMENT,
+    "sent_at": MOMENT,
+    "delivered_at": None,
+    "failed_at": None,
+    "attempts": [ATTEMPT],
+}
+EVENT: Final = {
+    "id": EVENT_ID,
+    "type": "ssl_expiry",
+    "tenant": "acme",
+    "severity": "high",
+    "fingerprint": FINGERPRINT,
+    "status": "routed",
+    "reason": None,
+    "condition": "firing",
+    "duplicate_of": None,
+    "repeats": 0,
+    "branch": "berlin",
+    "customer_id": None,
+    "actor_id": None,
+    "occurred_at": MOMENT,
+    "accepted_at": MOMENT,
+    "expires_at": None,
+    "send_at": None,
+}
+NOTIFICATION: Final = {
+    "id": NOTIFICATION_ID,
+    "type": "obligations",
+    "event": "ssl_expiry",
+    "title": "Certificate of shop.example.org expires in 7 days",
+    "content": "Renew it before then.",
+    "link_url": None,
+    "link_text": None,
+    "priority": "high",
+    "severity": "high",
+    "customer_id": None,
+    "read": False,
+    "read_at": None,
+    "status": "delivered",
+    "reason": None,
+    "ack_by_user_id": None,
+    "ack_at": None,
+    "ack_note": None,
+    "created_at": MOMENT,
+    "recipient": "u1",
+    "audience": "admin",
+    "deliveries": [DELIVERY],
+}
+LEDGER: Final = {
+    **EVENT,
+    "data": {"host": "shop.example.org", "days_left": 7},
+    "routes": [{"name": "ssl-to-operations", "matched": True, "reason": None}],
+    "skipped": [],
+    "notifications": [NOTIFICATION],
+    "deliveries": [],
+}
+ACCEPTED: Final = {"id": EVENT_ID, "status": "accepted", "duplicate_of": None, "fingerprint": FINGERPRINT}
+USER: Final = {
+    "id": "ana",
+    "name": "Ana",
+    "email": "ana@example.org",
+    "phone": "+4930123456",
+    "telegram_chat_id": "123456789",
+    "whatsapp": None,
+    "locale": "de",
+    "time_zone": "Europe/Berlin",
+    "quiet_hours": {"from": "22:00", "to": "07:00"},
+    "digest": {"cron": "0 8 * * *"},
+    "roles": ["operations"],
+    "customers": [],
+    "created_at": MOMENT,
+    "updated_at": MOMENT,
+}
+WEBHOOK: Final = {
+    "id": "0192f0c1-4b20-7e66-b123-2e3f4a5b6c7d",
+    "name": "mine",
+    "user_id": None,
+    "url": "https://your-host.example.com/bellwire",
+    "events": ["ssl_*"],
+    "headers": {"X-Team": "operations"},
+    "previous_secret_until": None,
+    "created_at": MOMENT,
+    "updated_at": MOMENT,
+}
+WITH_SECRET: Final = {**WEBHOOK, "secret": "whsec_..."}
+CANCELLED: Final = {"id": EVENT_ID, "status": "cancelled", "withdrawn": 2}
+REPLAYED: Final = {
+    "replayed": [DELIVERY_ID],
+    "left_out": [{"id": EVENT_ID, "reason": "expired"}],
+    "more": False,
+}
+
+
+def answered(example: Any, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """What the description says about the answer when all is well; for ``responses`` of a route.
+
+    As text until `api.description` reads it: the framework leaves out what is null, which an answer does say.
+    """
+    return {status: {"content": {"application/json": {"example": json.dumps(example)}}}}
+
+
+def listed(name: str, one: Any) -> dict[int | str, dict[str, Any]]:
+    """The same for a page of a list."""
+    return answered({name: [one], "next_cursor": None})
