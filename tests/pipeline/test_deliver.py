@@ -281,6 +281,12 @@ def test_settling_twice_counts_once(ops: Any) -> None:
 def test_settling_locks_in_the_order_of_ids_so_that_nobody_waits_in_a_circle(ops: Any) -> None:
     """Somebody has the last one. Whoever settles all of them, in any order, must have the others while he waits."""
     ops.publish(*(ssl(number) for number in range(4)))
+    ops.execute(  # as many as it takes to have them looked up one by one
+        "INSERT INTO deliveries (id, tenant, event_id, channel, address, template, priority, status) "
+        "SELECT gen_random_uuid(), 'acme', gen_random_uuid(), 'email', 'a', 'default', 1, 'sent' "
+        "FROM generate_series(1, 3000)"
+    )
+    ops.execute("ANALYZE deliveries")
     taken = take(ops)
     first, *_, last = sorted(row.id for row in taken.rows)
     results = [result(row, verdict.sent(0)) for row in sorted(taken.rows, key=lambda row: row.id, reverse=True)]
