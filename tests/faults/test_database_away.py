@@ -54,20 +54,21 @@ def test_a_database_that_stops_while_events_pour_in_loses_and_doubles_none(
 
 @HARM
 def test_what_was_sent_while_the_database_was_away_is_settled_when_it_is_back(
-    site: Installation, servers: Servers, receiver: HttpReceiver, chance: random.Random, harm: Callable[[Servers], None]
+    servers: Servers, receiver: HttpReceiver, chance: random.Random, harm: Callable[[Servers], None]
 ) -> None:
     published = numbered("database.settle", range(chance.randint(20, 60)))
     receiver.script("/soon", Reply(wait=1.0))
-    site.set_up(webhooks={"soon": {"url": f"{receiver.url}/soon"}})
-    site.start_worker()
-    site.publish(published)
-    wait_until(lambda: len(receiver.received) == len(published), "all to arrive")
-    harm(servers)
-    time.sleep(chance.uniform(2.0, 4.0))
-    servers.start_postgres()
-    site.wait_until_settled(len(published))
-    deliveries = check_invariants(site, receiver, published, duplicates=False)
-    assert {tuple(delivery["outcomes"]) for delivery in deliveries} == {("sent",)}
+    with servers.install(LEASE_SECONDS="50") as site:  # longer than any recovery of the database
+        site.set_up(webhooks={"soon": {"url": f"{receiver.url}/soon"}})
+        site.start_worker()
+        site.publish(published)
+        wait_until(lambda: len(receiver.received) == len(published), "all to arrive")
+        harm(servers)
+        time.sleep(chance.uniform(2.0, 4.0))
+        servers.start_postgres()
+        site.wait_until_settled(len(published))
+        deliveries = check_invariants(site, receiver, published, duplicates=False)
+        assert {tuple(delivery["outcomes"]) for delivery in deliveries} == {("sent",)}
 
 
 def test_a_database_that_restarts_again_and_again_only_costs_time(
