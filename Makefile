@@ -42,7 +42,7 @@ test: setup ## the test suite (no faults, no load)
 	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "not faults and not matrix and not load"
 
 test-faults: setup ## kills, freezes, broken providers; other brokers and databases
-	@$(BIN)/python -m pytest -m "faults or matrix"
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "faults or matrix"
 
 check: setup ## format, lint, types, import contract
 	$(BIN)/ruff format --check .
