@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 
+import psycopg
 import pytest
 
 from tasks.ways import PER_WAY
@@ -14,6 +15,9 @@ from tests.support.process import Process
 from tests.support.waiting import wait_until
 from workers.receivers.http import HttpReceiver
 from workers.receivers.script import Reply
+
+ACCEPTING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%decided AS%%'"
+HOLDING = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%%decided AS%%'"
 
 pytestmark = [pytest.mark.faults, pytest.mark.mission("A-26")]
 
@@ -58,6 +62,27 @@ def test_a_worker_that_wakes_after_its_lease_sends_nothing_of_what_waited_for_it
     check_invariants(site, receiver, published)
     accepted = receiver.times_accepted()
     assert {accepted[key] for key in accepted if key not in under_way} == {1}
+
+
+def test_a_worker_that_freezes_inside_a_transaction_holds_up_no_other(
+    site: Installation, receiver: HttpReceiver
+) -> None:
+    published = numbered("frozen.storing", range(5))
+    site.set_up(webhooks={"all": {"url": f"{receiver.url}/all"}})
+    first = site.start_worker("first", processes=1)
+    with psycopg.connect(site.database_url) as blocking:
+        blocking.execute("LOCK TABLE issues IN EXCLUSIVE MODE")
+        site.publish(published)
+        wait_until(lambda: site.value(ACCEPTING), "the worker to store events")
+        first.freeze()
+        blocking.rollback()
+    wait_until(lambda: site.value(HOLDING), "the frozen worker to hold locks")
+    site.start_worker("second")
+    site.publish(published)
+    site.wait_until_settled(len(published))
+    first.thaw()
+    site.wait_until_settled(2 * len(published))
+    check_invariants(site, receiver, published, duplicates=False)
 
 
 def given_up(worker: Process) -> int:
