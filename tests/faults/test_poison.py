@@ -58,6 +58,13 @@ def envelope(
     ).encode()
 
 
+def bare(body: Any, task: str = "bellwire.publish") -> bytes:
+    """A message whose body is what no client sends: JSON instead of text."""
+    message = json.loads(envelope(b"", task=task))
+    del message["properties"]["body_encoding"]
+    return json.dumps({**message, "body": body}).encode()
+
+
 def poisons(chance: random.Random, trace: Path) -> dict[str, bytes]:
     """Everything that anybody with access to the broker may leave there."""
     harmful = pickle.dumps([[Harmful(trace)], {}, {}])
@@ -72,6 +79,12 @@ def poisons(chance: random.Random, trace: Path) -> dict[str, bytes]:
         "a delivery of random bytes": envelope(b"\xff" + noise, task="bellwire.deliver.webhook"),
         "a pickle": envelope(harmful, content_type=PICKLE),
         "a pickle of a delivery": envelope(harmful, task="bellwire.deliver.webhook", content_type=PICKLE),
+        "no body": bare(None),
+        "a number for a body": bare(5),
+        "an object for a body": bare({"a": 1}),
+        "a list for a body": bare([1]),
+        "a delivery without a body": bare(None, "bellwire.deliver.webhook"),
+        "a delivery of an object": bare({"a": 1}, "bellwire.deliver.webhook"),
         "an unknown task": envelope(event, task="bellwire.unheard_of"),
         "no task": envelope(event, task=None),  # type: ignore[arg-type]
         "no id": envelope(b'[["hello"], {}, {}]', id=None),
