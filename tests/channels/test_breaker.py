@@ -303,7 +303,7 @@ def test_what_is_not_redis_is_treated_as_away(key, hooks):
 
 def test_when_redis_is_back_it_is_used_again(servers, key, tmp_path):
     link = tmp_path / "redis.sock"
-    breakers = Breakers(redis_client(f"unix://{link}?db=0", "breakers"))
+    breakers = Breakers(redis_client(f"unix://{link}?db=1", "breakers"))
     fail(breakers, key)
     assert is_open(breakers, key)
     link.symlink_to(servers["redis"].removeprefix("unix://").partition("?")[0])
