@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.installation import Installation, numbered
 from tests.support.invariants import check_invariants
+from tests.support.process import Process
 from tests.support.servers import Servers
 from tests.support.waiting import wait_until
 from workers.receivers.http import HttpReceiver
@@ -74,33 +75,49 @@ def test_what_was_sent_while_the_database_was_away_is_settled_when_it_is_back(
 def test_a_database_that_restarts_again_and_again_only_costs_time(
     site: Installation, servers: Servers, receiver: HttpReceiver, chance: random.Random
 ) -> None:
-    published = numbered("database.again", range(300))
+    published = numbered("database.again", range(250))
     receiver.script("/twice", NOT_NOW, Reply(wait=0.3), each=True)
     site.set_up(webhooks={"twice": {"url": f"{receiver.url}/twice"}})
-    site.start_worker()
+    worker = site.start_worker()
     for start in range(0, len(published), 50):
         site.publish(published[start : start + 50])
         time.sleep(chance.uniform(0.0, 0.5))
         chance.choice([shut_down_at_once, kill])(servers)
+        noticed = times_away(worker)
+        for _ in range(10):  # bells for every child, while there is nothing to claim from
+            site.ring("webhook")
+        wait_until(lambda: times_away(worker) > noticed, "the lines to notice")  # noqa: B023
         servers.start_postgres()
     site.wait_until_settled(len(published), 60)
     check_invariants(site, receiver, published)
 
 
-def test_a_statement_that_was_killed_by_hand_stops_no_line(
+def test_statements_that_an_administrator_ends_stop_no_line(
     site: Installation, receiver: HttpReceiver, chance: random.Random
 ) -> None:
-    published = numbered("database.terminated", range(chance.randint(20, 60)))
-    receiver.script("/soon", Reply(wait=0.5))
+    published = numbered("database.ended", range(chance.randint(20, 60)))
+    receiver.script("/soon", Reply(wait=2.0))
     site.set_up(webhooks={"soon": {"url": f"{receiver.url}/soon"}})
-    site.start_worker()
+    site.start_worker(processes=1)
     site.publish(published)
-    with psycopg.connect(site.database_url, autocommit=True) as administrator:
-        for _ in range(20):
-            administrator.execute("""
-                SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                WHERE datname = current_database() AND application_name = 'bellwire'
-            """)
-            time.sleep(chance.uniform(0.0, 0.1))
-    site.wait_until_settled(len(published), 40)
-    check_invariants(site, receiver, published)
+    wait_until(lambda: len(receiver.received) == len(published), "all to arrive")
+    with psycopg.connect(site.database_url) as blocking:
+        blocking.execute("LOCK TABLE deliveries IN EXCLUSIVE MODE")
+        site.ring("webhook")
+        for what in (CLAIMING, SETTLING):
+            wait_until(lambda: site.value(WAITING, what=what), what)  # noqa: B023
+            site.value(END, what=what)
+        blocking.rollback()
+    site.wait_until_settled(len(published))
+    check_invariants(site, receiver, published, duplicates=False)
+
+
+CLAIMING, SETTLING = "%picked_3%", "%settled AS%"
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %(what)s"
+END = f"SELECT count(pg_terminate_backend(pid)) FROM ({WAITING.replace('count(*)', 'pid')}) AS waiting"
+
+
+def times_away(worker: Process) -> int:
+    """How often a line of a worker has noticed that the database is away."""
+    said = worker.log.read_text().splitlines()
+    return sum('"database_away"' in line and '"channel"' in line for line in said)

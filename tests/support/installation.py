@@ -168,6 +168,10 @@ class Installation:
         self._publisher.send_task("bellwire.publish", args=[events], task_id=id_, queue="ingest")
         return id_
 
+    def ring(self, channel: str) -> None:
+        """One bell, as the sweep rings."""
+        self._publisher.send_task(f"bellwire.deliver.{channel}", args=[[]], queue=f"deliver.{channel}")
+
     def lead(self, webhook: str, url: str) -> None:
         """Give a webhook another address from now on."""
         self.rows("UPDATE webhooks SET url = %(url)s WHERE name = %(name)s RETURNING id", url=url, name=webhook)
