@@ -145,6 +145,7 @@ def test_events_that_were_taken_without_broker_and_workers_are_delivered_when_bo
     servers.valkey.kill()
     try:
         assert slowest(api, key, published) < AT_ONCE
+        wait_until(lambda: "bell_not_rung" in api.process.log.read_text(), "the API to give up ringing")
     finally:
         servers.start_valkey()
     site.start_worker()
@@ -158,7 +159,7 @@ def test_two_beats_or_a_dead_one_change_nothing_that_arrives(
     site: Installation, receiver: HttpReceiver, chance: random.Random, key: str, beats: int
 ) -> None:
     published = numbered("beaten", range(chance.randint(20, 60)))
-    receiver.script("/all", NOT_NOW, NOT_NOW, Reply(), each=True)
+    receiver.script("/all", NOT_NOW, NOT_NOW, Reply(wait=2.0), each=True)
     site.start_worker()
     running = [site.start_beat(f"beat{number}") for number in range(max(beats, 1))]
     site.publish(published)
