@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from channels.webhook import DEADLINE
 from tests.support.installation import TENANT, Installation, Row
 from tests.support.invariants import check_invariants
 from tests.support.servers import Servers
@@ -28,6 +29,7 @@ class Broken:
     replies: tuple[Reply, ...]
     outcomes: str
     status: str = "sent"
+    seconds: float = DEADLINE + 1.0  # that no attempt may take
 
 
 def not_now(value: str) -> Broken:
@@ -52,7 +54,7 @@ CASES = {
     "hangs": Broken((Reply(fault=Fault.HANG), Reply()), "unknown sent"),
     "one-byte-a-second": Broken((Reply(fault=Fault.TRICKLE), Reply()), "unknown sent"),
     "body-one-byte-a-second": Broken((Reply(fault=Fault.TRICKLE_BODY),), "sent"),
-    "endless-body": Broken((Reply(fault=Fault.ENDLESS_BODY),), "sent"),
+    "endless-body": Broken((Reply(fault=Fault.ENDLESS_BODY),), "sent", seconds=5.0),
     "reset": Broken((Reply(fault=Fault.RESET), Reply()), "unknown sent"),
     "reset-early": Broken((Reply(fault=Fault.RESET_EARLY), Reply()), "unknown sent"),
     "hangs-up": Broken((Reply(fault=Fault.HANG_UP), Reply()), "unknown sent"),
@@ -99,6 +101,7 @@ def test_a_broken_endpoint_is_told_apart_and_its_delivery_ends(told: dict[str, R
     case = CASES[name]
     assert " ".join(told[name]["outcomes"]) == case.outcomes
     assert told[name]["status"] == case.status
+    assert told[name]["slowest_ms"] < case.seconds * 1000
 
 
 def test_a_mail_server_that_hangs_resets_and_defers_gets_the_mail_in_the_end(told: dict[str, Row]) -> None:

@@ -195,7 +195,8 @@ class Installation:
         return self.rows(
             f"""
             SELECT d.*, d.id::text AS id, e.data,
-                   ARRAY(SELECT a.outcome FROM attempts a WHERE a.delivery_id = d.id ORDER BY a.number) AS outcomes
+                   ARRAY(SELECT a.outcome FROM attempts a WHERE a.delivery_id = d.id ORDER BY a.number) AS outcomes,
+                   (SELECT max(a.duration_ms) FROM attempts a WHERE a.delivery_id = d.id) AS slowest_ms
             FROM deliveries d JOIN events e ON e.id = d.event_id WHERE {where} ORDER BY d.id
             """,
             **wanted,
