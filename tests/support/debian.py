@@ -66,7 +66,7 @@ class Debian:
 
     def start_redis(self) -> str:
         """The address of an empty Redis, without a database number."""
-        server, port = _program("redis-server", Path("/usr/bin/redis-server")), free_port()
+        server, port = program("redis-server", Path("/usr/bin/redis-server")), free_port()
         options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._home))
         process = self._start("redis", (str(server), *options))
         wait_until(lambda: _redis_answers(port), lambda: "Redis\n" + process.last_words())
@@ -94,7 +94,7 @@ class Debian:
             # The script then becomes the server instead of waiting for it.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
-        server = _program("rabbitmq-server", RABBITMQ)
+        server = program("rabbitmq-server", RABBITMQ)
         # Erlang would start its name server as a daemon that outlives everybody.
         self._start("epmd", ("epmd",), self._rabbitmq_environment)
         self.resume_rabbitmq(server)
@@ -107,7 +107,7 @@ class Debian:
         wait_until(lambda: _rabbitmq_answers(port, process), lambda: "RabbitMQ\n" + process.last_words(), 60)
 
     def _start_postgres(self) -> str:
-        programs = _program("postgresql", *sorted(Path("/usr/lib/postgresql").glob("*/bin")))
+        programs = program("postgresql", *sorted(Path("/usr/lib/postgresql").glob("*/bin")))
         data = self._home / "postgres"
         made = subprocess.run(
             (
@@ -162,7 +162,7 @@ class Debian:
         return {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(self._home), **more}
 
 
-def _program(package: str, *places: Path) -> Path:
+def program(package: str, *places: Path) -> Path:
     """The newest of the places that exists. Without any the test fails where it must run, and is skipped elsewhere."""
     for place in reversed(places):
         if place.exists():

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
-import time
 from types import TracebackType
 from typing import Self
 
-FILLERS = 8
+MOST_FILLERS = 16
+PATIENCE = 0.3  # seconds, in which the kernel of the same machine has long answered if it does
 
 
 class StalledPort:
@@ -21,14 +20,19 @@ class StalledPort:
     def __enter__(self) -> Self:
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(0)
-        for _ in range(FILLERS):
-            filler = socket.socket()
-            filler.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                filler.connect(self._listener.getsockname())
-            self._fillers.append(filler)
-        time.sleep(0.05)  # the kernel's handshakes, which nobody else takes part in
+        while self._connects():
+            assert len(self._fillers) < MOST_FILLERS, "the queue of a listener that takes nobody never fills"
         return self
+
+    def _connects(self) -> bool:
+        filler = socket.socket()
+        self._fillers.append(filler)
+        filler.settimeout(PATIENCE)
+        try:
+            filler.connect(self._listener.getsockname())
+        except TimeoutError:
+            return False
+        return True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
