@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter
 
@@ -23,10 +22,9 @@ SLOW = Reply(wait=8.0)  # seconds: longer than it takes to kill somebody, shorte
 ACCEPTING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%decided AS%%'"
 
 
-def test_the_third_crash_with_a_delivery_makes_it_a_dead_letter(
-    site: Installation, receiver: HttpReceiver, chance: random.Random
-) -> None:
-    published = numbered("killed.thrice", range(chance.randint(1, 3)))
+def test_the_third_crash_with_a_delivery_makes_it_a_dead_letter(site: Installation, receiver: HttpReceiver) -> None:
+    # One: several that died together twice are taken one by one the third time, and those that are innocent get through.
+    published = numbered("killed.thrice", range(1))
     receiver.script("/slow", SLOW)
     site.set_up(webhooks={"slow": {"url": f"{receiver.url}/slow"}})
     site.publish(published)
