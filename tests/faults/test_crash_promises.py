@@ -23,7 +23,7 @@ ACCEPTING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock
 
 
 def test_the_third_crash_with_a_delivery_makes_it_a_dead_letter(site: Installation, receiver: HttpReceiver) -> None:
-    # One: several that died together twice are taken one by one the third time, and those that are innocent get through.
+    # One: several that died together twice are taken one by one the third time, and the innocent get through.
     published = numbered("killed.thrice", range(1))
     receiver.script("/slow", SLOW)
     site.set_up(webhooks={"slow": {"url": f"{receiver.url}/slow"}})
