@@ -36,12 +36,14 @@ def prepared(site: Installation, receivers: Receivers, tenant: str) -> Event:
     return {"event": event, "key": made["keys"]["operator"]}
 
 
-def test_celery(site: Installation, receivers: Receivers, prepared: Event) -> None:
+def test_an_event_by_celery_arrives(site: Installation, receivers: Receivers, prepared: Event) -> None:
     site.publish(prepared["event"])
     arrives(site, receivers, prepared["event"])
 
 
-def test_http_and_the_ledger_over_http(site: Installation, api: Api, receivers: Receivers, prepared: Event) -> None:
+def test_an_event_by_http_arrives_and_its_ledger_can_be_read(
+    site: Installation, api: Api, receivers: Receivers, prepared: Event
+) -> None:
     event, key = prepared["event"], prepared["key"]
     answer = api.post("/v1/events", key, {name: value for name, value in event.items() if name != "tenant"})
     assert (answer.status_code, answer.json()["status"]) == (202, "accepted")
@@ -53,12 +55,12 @@ def test_http_and_the_ledger_over_http(site: Installation, api: Api, receivers: 
 
 
 @pytest.mark.usefixtures("listening")
-def test_plain_json_on_the_bus(site: Installation, receivers: Receivers, prepared: Event) -> None:
+def test_an_event_as_plain_json_on_the_bus_arrives(site: Installation, receivers: Receivers, prepared: Event) -> None:
     bus.publish(site, prepared["event"])
     arrives(site, receivers, prepared["event"])
 
 
-def test_the_command_line(site: Installation, receivers: Receivers, prepared: Event) -> None:
+def test_an_event_from_the_command_line_arrives(site: Installation, receivers: Receivers, prepared: Event) -> None:
     event = prepared["event"]
     options = ("--tenant", event["tenant"], "--severity", event["severity"], "--data", json.dumps(event["data"]))
     site.run("workers.cli", "send", event["type"], *options)
