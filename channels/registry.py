@@ -44,7 +44,8 @@ def _order(channel: str, table: Mapping[str, type[Provider]], settings: Settings
     """In which order a channel's providers are tried; only email has a setting for it."""
     if channel != "email":
         return tuple(table)
-    unknown = [name for name in settings.email_providers if name not in table]
+    known = Settings.model_fields["email_providers"].default
+    unknown = [name for name in settings.email_providers if name not in known]
     if unknown:
-        raise SettingsError(f"BELLWIRE_EMAIL_PROVIDERS: must be of {', '.join(table)}, not {', '.join(unknown)}")
-    return settings.email_providers
+        raise SettingsError(f"BELLWIRE_EMAIL_PROVIDERS: must be of {', '.join(known)}, not {', '.join(unknown)}")
+    return tuple(name for name in settings.email_providers if name in table)

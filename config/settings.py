@@ -5,14 +5,18 @@ All come from the environment with the prefix ``BELLWIRE_`` or from ``.env``; ``
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from os import environ
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from domain.vocabulary import CHANNELS, UnknownPolicy
 
 Network = IPv4Network | IPv6Network
 
@@ -97,18 +101,108 @@ class Settings(BaseSettings):
 
     smtp_url: SecretStr | None = Field(None, description="smtp://user:password@host:587?starttls=true, or smtps://.")
     email_from: str = Field("Bellwire <bellwire@localhost>", description="The sender of emails.")
-    email_providers: Annotated[tuple[str, ...], NoDecode] = Field(("smtp",), description="Order of failover.")
+    email_senders: Annotated[tuple[tuple[str, str], ...], NoDecode] = Field(
+        (), description="Other senders by event type, separated by semicolons; the first that fits is used."
+    )
+    email_providers: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("smtp", "resend", "sendgrid", "ses", "postmark"),
+        description="Order of failover; those without an account are left out.",
+    )
+    resend_api_key: SecretStr | None = Field(None, description="From resend.com/api-keys.")
+    resend_url: str = Field("https://api.resend.com", description="Base address of Resend.")
+    resend_webhook_secret: SecretStr | None = Field(None, description="whsec_...: signs Resend's receipts.")
+    sendgrid_api_key: SecretStr | None = Field(None, description="SG....: an API key that may send mail.")
+    sendgrid_url: str = Field("https://api.sendgrid.com", description="Base address of SendGrid.")
+    sendgrid_webhook_secret: SecretStr | None = Field(
+        None, description="The verification key of SendGrid's signed event webhook (base64)."
+    )
+    postmark_token: SecretStr | None = Field(None, description="A server's API token.")
+    postmark_url: str = Field("https://api.postmarkapp.com", description="Base address of Postmark.")
+    postmark_webhook_secret: SecretStr | None = Field(
+        None, description="user:password: the Basic credentials of Postmark's webhooks."
+    )
+    aws_access_key_id: str | None = Field(None, description="For SES and SNS.")
+    aws_secret_access_key: SecretStr | None = Field(None, description="For SES and SNS.")
+    aws_session_token: SecretStr | None = Field(None, description="Only with temporary credentials.")
+    aws_region: str | None = Field(None, description="Where SES and SNS are used: eu-central-1.")
+    ses_url: str | None = Field(None, description="Base address of SES; unset: the region's.")
+    ses_configuration_set: str | None = Field(None, description="The configuration set whose events SES publishes.")
+    ses_topic_arns: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="The SNS topics that SES's receipts come from; no other topic is believed."
+    )
+
+    twilio_account_sid: str | None = Field(None, description="AC...: the account that sends text messages.")
+    twilio_auth_token: SecretStr | None = Field(None, description="Sends, and signs Twilio's receipts.")
+    twilio_from: str | None = Field(None, description="A number in E.164 form, or a messaging service: MG....")
+    twilio_url: str = Field("https://api.twilio.com", description="Base address of Twilio.")
+    sns_enabled: bool = Field(False, description="Text messages by Amazon SNS, after Twilio, with the AWS account.")
+    sns_url: str | None = Field(None, description="Base address of SNS; unset: the region's.")
+    sns_sender_id: str | None = Field(None, description="The sender's name, in countries that show one.")
+    sms_segments: int = Field(
+        1, ge=1, le=10, description="Parts that a text message may have (160 GSM-7 or 70 other characters for one)."
+    )
+    sms_price: Decimal = Field(
+        Decimal("0.0083"), ge=0, description="What one part of a text message costs; counted, never charged by."
+    )
+    sms_currency: str = Field("USD", description="The currency of sms_price.")
+
+    apns_key: SecretStr | None = Field(None, description="The .p8 key, its text or the path of its file.")
+    apns_key_id: str | None = Field(None, description="Ten characters, beside the key in Apple's portal.")
+    apns_team_id: str | None = Field(None, description="Ten characters, of the developer account.")
+    apns_topic: str | None = Field(None, description="The app's bundle id.")
+    apns_url: str = Field("https://api.push.apple.com", description="Base address of APNs.")
+    fcm_credentials: SecretStr | None = Field(
+        None, description="The service account of the Firebase project, its JSON or the path of its file."
+    )
+    fcm_url: str = Field("https://fcm.googleapis.com", description="Base address of FCM.")
+    vapid_private_key: SecretStr | None = Field(
+        None, description="Signs Web Push: 32 bytes in base64url, or the path of a PEM file."
+    )
+    vapid_subject: str = Field("mailto:bellwire@localhost", description="Whom push services may ask about our traffic.")
+
+    whatsapp_token: SecretStr | None = Field(None, description="A system user's access token.")
+    whatsapp_phone_number_id: str | None = Field(None, description="The id of the number that sends.")
+    whatsapp_template: str = Field(
+        "bellwire_notification", description="The approved template with two places, for a title and a text."
+    )
+    whatsapp_language: str = Field("en", description="The language of that template.")
+    whatsapp_url: str = Field("https://graph.facebook.com/v23.0", description="Base address of the Cloud API.")
+    whatsapp_webhook_secret: SecretStr | None = Field(None, description="The app's secret: signs WhatsApp's receipts.")
+    whatsapp_verify_token: SecretStr | None = Field(None, description="What Meta shows when it checks our address.")
+
     telegram_bot_token: SecretStr | None = Field(
         None, description="From @BotFather; unset leaves the channel without a provider."
     )
     telegram_url: str = Field("https://api.telegram.org", description="Base address of the Bot API.")
+    telegram_updates: Literal["off", "webhook", "polling"] = Field(
+        "off", description="How button presses reach us: at PUBLIC_URL, by asking for them, or not at all."
+    )
+    telegram_webhook_secret: SecretStr | None = Field(
+        None, description="The secret token of Telegram's webhook: 1 to 256 of A-Z, a-z, 0-9, _ and -."
+    )
+
+    on_unknown: Annotated[dict[str, UnknownPolicy], NoDecode] = Field(
+        {}, description="What follows when nobody can say whether it was sent, by channel: sms=park. Default: resend."
+    )
+    rate_limits: Annotated[dict[str, tuple[int, int]], NoDecode] = Field(
+        {}, description="Our accounts' own limits, where they differ from the published ones: ses=200/1,twilio=10/1."
+    )
+    recipient_caps: Annotated[dict[str, tuple[int, int]], NoDecode] = Field(
+        {"email": (30, 300), "sms": (10, 300), "push": (30, 300), "telegram": (20, 300), "whatsapp": (20, 300)},
+        description="Messages to one address in so many seconds; what comes beyond is folded into one.",
+    )
+    soft_bounce_seconds: int = Field(
+        7 * 86400, gt=0, description="The window in which five temporary bounces suppress an address."
+    )
     webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         (), description="CIDRs that the guard against private addresses lets through; empty in production."
     )
 
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
-    @field_validator("secret_key", "cors_origins", "email_providers", "webhook_allow_networks", mode="before")
+    @field_validator(
+        "secret_key", "cors_origins", "email_providers", "ses_topic_arns", "webhook_allow_networks", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -125,6 +219,40 @@ class Settings(BaseSettings):
         if any(not 0 < wait <= 86400 for wait in waits):
             raise ValueError("every wait must be between 1 and 86400 seconds")
         return waits
+
+    @field_validator("email_senders", mode="before")
+    @classmethod
+    def _by_type(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in value.split(";") if part.strip()]
+        if not all(glob.strip() and sender.strip() for glob, _, sender in pairs):
+            raise ValueError("must be pairs such as billing.*=Billing <billing@example.org>; support.*=...")
+        return tuple((glob.strip(), sender.strip()) for glob, _, sender in pairs)
+
+    @field_validator("rate_limits", "recipient_caps", mode="before")
+    @classmethod
+    def _rates(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        found: dict[str, tuple[int, int]] = {}
+        for part in filter(None, map(str.strip, value.split(","))):
+            match = re.fullmatch(r"([a-z_]+)\s*=\s*([0-9]{1,9})\s*/\s*([0-9]{1,6})", part)
+            if match is None or not int(match[3]):
+                raise ValueError("must be pairs such as email=30/300: a name, an amount and seconds")
+            found[match[1]] = (int(match[2]), int(match[3]))
+        return found
+
+    @field_validator("on_unknown", mode="before")
+    @classmethod
+    def _policies(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        found = {channel.strip(): policy.strip() for channel, _, policy in pairs}
+        if wrong := sorted(found.keys() - set(CHANNELS)):
+            raise ValueError(f"there is no channel {wrong[0]}")
+        return found
 
     @field_validator("webhook_allow_networks", mode="after")
     @classmethod

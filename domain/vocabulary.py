@@ -56,6 +56,27 @@ class Outcome(StrEnum):
     LOST = "lost"  # the worker died: the channel's policy decides
 
 
+class ReceiptKind(StrEnum):
+    """What a provider says later of a message that it accepted."""
+
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+class Suppression(StrEnum):
+    """Why an address is told no more."""
+
+    PERMANENT_BOUNCE = "permanent_bounce"
+    REPEATED_SOFT_BOUNCES = "repeated_soft_bounces"
+    SPAM_COMPLAINT = "spam_complaint"
+    UNSUBSCRIBED = "unsubscribed"
+    MANUAL = "manual"
+
+
 class UnknownPolicy(StrEnum):
     """What follows when nobody can say whether it was sent."""
 
@@ -90,6 +111,11 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate_limited"
     BREAKER_OPEN = "breaker_open"
     BULKHEAD_FULL = "bulkhead_full"
+    ACCOUNT_REJECTED = "account_rejected"
+    TOO_MANY = "too_many"
+    FOLDED = "folded"
+    BOUNCED = "bounced"
+    SMS_CRITICAL_ONLY = "sms_critical_only"
     WORKER_LOST = "worker_lost"
     OUTCOME_UNKNOWN = "outcome_unknown"
     RETRIES_EXHAUSTED = "retries_exhausted"

@@ -7,10 +7,11 @@ a finished row's status: such an index costs for ever and nobody but an operator
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, Integer, func, text
+from sqlalchemy import BigInteger, Index, Integer, Numeric, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, Small
@@ -105,6 +106,12 @@ class Notification(Base):
     __table_args__ = (
         Index("notifications_event_id", "event_id"),
         Index("notifications_inbox", "tenant", "user_id", "id"),
+        Index(
+            "notifications_unread",
+            "tenant",
+            "user_id",
+            postgresql_where=text("user_id IS NOT NULL AND read_at IS NULL AND deleted_at IS NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -135,6 +142,7 @@ class Notification(Base):
 class Delivery(Base):
     """One notification on one channel to one address: the outbox row.
 
+    `unsure`: an attempt may have arrived although no answer came. `folded_into`: the delivery that told it along.
     `due_at` is null once nothing more is to be done, so the index over it holds live work only. A claim touches no
     indexed column, which keeps it a heap-only update.
     """
@@ -144,6 +152,7 @@ class Delivery(Base):
         Index("deliveries_due", "channel", "priority", "due_at", postgresql_where=text("due_at IS NOT NULL")),
         Index("deliveries_event_id", "event_id"),
         Index("deliveries_tenant_id", "tenant", "id"),
+        Index("deliveries_folded_into", "folded_into", postgresql_where=text("folded_into IS NOT NULL")),
         {"postgresql_with": {"fillfactor": "45", "autovacuum_vacuum_scale_factor": "0.05"}},
     )
 
@@ -166,6 +175,8 @@ class Delivery(Base):
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")
     failures: Mapped[int] = mapped_column(Integer, server_default="0")
     crashes: Mapped[int] = mapped_column(Small, server_default="0")
+    unsure: Mapped[bool] = mapped_column(server_default=text("false"))
+    folded_into: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     replayed_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
@@ -174,9 +185,13 @@ class Delivery(Base):
 
 
 class Attempt(Base):
-    """One try. Only ever added; `message_id` is the provider's own id."""
+    """One try. Only ever added; `message_id` is the provider's own id, by which its receipts find the delivery.
+
+    `segments`: parts of a text message. `cost` in units of the currency that is configured.
+    """
 
     __tablename__ = "attempts"
+    __table_args__ = (Index("attempts_message_id", "message_id", postgresql_where=text("message_id IS NOT NULL")),)
 
     delivery_id: Mapped[UUID] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -186,6 +201,8 @@ class Attempt(Base):
     outcome: Mapped[str]
     detail: Mapped[str]
     message_id: Mapped[str | None]
+    segments: Mapped[int | None] = mapped_column(Small)
+    cost: Mapped[Decimal | None] = mapped_column(Numeric(12, 6))
 
 
 class DeadLetter(Base):

@@ -13,7 +13,10 @@ from models.base import Base
 
 
 class User(Base):
-    """Somebody who can be told. The id is the platform's own, an opaque string."""
+    """Somebody who can be told. The id is the platform's own, an opaque string.
+
+    `apprise` is an address with secrets in it, stored encrypted. `disabled_channels`: switched off altogether.
+    """
 
     __tablename__ = "users"
 
@@ -24,6 +27,8 @@ class User(Base):
     phone: Mapped[str | None]
     telegram_chat_id: Mapped[str | None]
     whatsapp: Mapped[str | None]
+    apprise: Mapped[str | None]
+    disabled_channels: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     locale: Mapped[str | None]
     time_zone: Mapped[str | None]
     quiet_hours: Mapped[dict[str, Any] | None]

@@ -18,6 +18,8 @@ FIELDS = {f"BELLWIRE_{name.upper()}": field for name, field in Settings.model_fi
 
 def written(value: Any) -> str:
     """A default as it stands in the file."""
+    if isinstance(value, dict):
+        return ",".join(f"{name}={amount}/{seconds}" for name, (amount, seconds) in value.items())
     if isinstance(value, tuple):
         return ",".join(str(part) for part in value)
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -67,7 +67,7 @@ class HttpReceiver(Ledger):
         path, headers = parse_head(head)
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         key, target = self.identify(path, headers, body)
-        reply = self.reply(target, key)
+        reply = self.reply_to(path, headers, body, target, key)
         if reply.fault is not Fault.RESET_EARLY:
             accepted = reply.fault is None and 200 <= reply.status < 300
             self.record(Received(key, target, body, accepted, number, headers))
@@ -83,16 +83,21 @@ class HttpReceiver(Ledger):
         """The key and the target of a request."""
         return headers.get("webhook-id", ""), path
 
+    def reply_to(self, path: str, headers: Mapping[str, str], body: bytes, target: str, key: str) -> Reply:
+        """How to answer a request."""
+        return self.reply(target, key)
+
     def answer(self, reply: Reply, target: str, body: bytes) -> bytes:
         """The body of the answer."""
         return reply.body
 
 
 def parse_head(head: bytes) -> tuple[str, dict[str, str]]:
-    """The path and the headers, names in lower case."""
+    """The path and the headers, names in lower case; ``:method`` among them, as HTTP/2 has it."""
     first, *lines = head.decode("latin-1").split("\r\n")
     pairs = (line.partition(":") for line in lines if line)
-    return first.split(" ")[1], {name.lower(): value.strip() for name, _, value in pairs}
+    method, path, *_ = first.split(" ")
+    return path, {":method": method, **{name.lower(): value.strip() for name, _, value in pairs}}
 
 
 def response(status: int, body: bytes, headers: Mapping[str, str]) -> bytes:
