@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from channels.base import Provider
 from config.settings import Settings
 from workers.receivers.http import HttpReceiver
+from workers.receivers.lab import Lab
 from workers.receivers.mail import MailReceiver
 from workers.receivers.telegram import TelegramReceiver
 from workers.receivers.together import Receivers, Running
@@ -45,6 +46,11 @@ def bot_api(receivers: Receivers) -> TelegramReceiver:
 @pytest.fixture
 def mail(receivers: Receivers) -> MailReceiver:
     return receivers.mail
+
+
+@pytest.fixture
+def lab(receivers: Receivers) -> Lab:
+    return receivers.lab
 
 
 @pytest.fixture

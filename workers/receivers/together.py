@@ -7,7 +7,9 @@ import threading
 from types import TracebackType
 from typing import Protocol, Self
 
+from workers.receivers.desks import DESKS
 from workers.receivers.http import HttpReceiver
+from workers.receivers.lab import Lab
 from workers.receivers.mail import MailReceiver
 from workers.receivers.telegram import TOKEN, TelegramReceiver
 
@@ -53,13 +55,14 @@ async def _finish() -> None:
 
 
 class Receivers(Running):
-    """One of each: `webhook`, `telegram`, `mail`, with the settings that lead to them."""
+    """One of each: `webhook`, `telegram`, `mail`, and the `lab` of all others; with the settings that lead to them."""
 
     def __init__(self) -> None:
         self.webhook = HttpReceiver()
         self.telegram = TelegramReceiver()
         self.mail = MailReceiver()
-        super().__init__(self.webhook, self.telegram, self.mail)
+        self.lab = Lab(*(desk() for desk in DESKS))
+        super().__init__(self.webhook, self.telegram, self.mail, self.lab)
 
     def environment(self) -> dict[str, str]:
         """The variables with which every process of a stack sends to these receivers."""
