@@ -35,7 +35,7 @@ _EVENT_FIELDS: Final = (
     *("name", "group", "severity", "audience", "key", "dedupe_window"),
     *("template", "transactional", "secret", "title"),
 )
-_ROUTE_FIELDS: Final = ("name", "match", "recipients", "channels", "priority", "plan", "template")
+_ROUTE_FIELDS: Final = ("name", "match", "recipients", "channels", "priority", "plan", "template", "sms_severity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,7 @@ def parse_route(name: str, body: object, *, own: bool = False, at: str = "") -> 
         plan=fields.word("plan", Plan, Plan.SIMULTANEOUS),
         template=_template(fields, None),
         own=own,
+        sms_severity=fields.word("sms_severity", Severity, Severity.CRITICAL),
     )
 
 
@@ -149,6 +150,7 @@ def route_body(route: Route) -> dict[str, Any]:
         "priority": route.priority.value,
         "plan": route.plan.value,
         "template": route.template,
+        "sms_severity": route.sms_severity.value,
     }
 
 

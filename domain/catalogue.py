@@ -70,6 +70,7 @@ class Route:
         recipients: the union of these resolvers. Empty: the route adds its channels to everybody whom the other
             matching routes tell, and to the tenant's own webhooks.
         template: overrides the catalogue's.
+        sms_severity: the least severity that is worth a text message (E-34).
         own: made by the tenant, not shipped; wins over a shipped route of the same priority.
     """
 
@@ -83,3 +84,4 @@ class Route:
     plan: Plan = Plan.SIMULTANEOUS
     template: str | None = None
     own: bool = field(default=False)
+    sms_severity: Severity = Severity.CRITICAL

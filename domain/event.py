@@ -73,7 +73,8 @@ class PreferenceEntry:
 class Person:
     """Somebody who can be told: a user of the platform, or an address that the event named (`user_id` None).
 
-    `addresses` maps a channel to the address on it; `customers` are the customers the user is linked to.
+    `addresses` maps a channel to the address on it; `push_tokens` are the ids of the devices that can be pushed to;
+    `disabled` are the channels that were switched off for this person altogether.
     """
 
     user_id: str | None
@@ -82,6 +83,8 @@ class Person:
     addresses: dict[str, str]
     webhooks: tuple[WebhookEndpoint, ...] = ()
     preferences: tuple[PreferenceEntry, ...] = ()
+    push_tokens: tuple[str, ...] = ()
+    disabled: frozenset[str] = frozenset()
 
     @property
     def label(self) -> str:

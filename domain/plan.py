@@ -11,9 +11,10 @@ from domain.event import Event, Person, WebhookEndpoint
 from domain.fingerprint import lookup
 from domain.preferences import wants
 from domain.routing import Routing, glob_matches
-from domain.vocabulary import CHANNELS, Reason
+from domain.vocabulary import CHANNELS, Reason, Severity
 
 MOST_NAMED = 1_000  # users in one list of an event's data; the door takes as many recipients
+DISABLED = {"email": Reason.EMAIL_DISABLED, "sms": Reason.SMS_DISABLED, "push": Reason.PUSH_DISABLED}
 EVERYONE = ""  # stands for all users in the set of those whom an acknowledgement silenced
 
 
@@ -106,21 +107,27 @@ def plan(
         built: the channels that exist here, and whether a provider is configured for each.
     """
     result = Plan()
-    told: dict[str, tuple[PlannedNotification, dict[str, bool]]] = {}
+    told: dict[str, tuple[PlannedNotification, dict[str, Reason | None]]] = {}
     for route in routing.matched:
         for person, audience in _recipients(route, event, event_type, find, result.skipped):
             _, channels = told.setdefault(_identity(person), (PlannedNotification(person, audience), {}))
-            channels.update(dict.fromkeys(route.channels, True))
+            for channel in route.channels:
+                # A text message is for the worst, unless a route that tells this person says otherwise.
+                too_mild = channel == "sms" and event.severity.rank < route.sms_severity.rank
+                if not too_mild:
+                    channels[channel] = None
+                else:
+                    channels.setdefault(channel, Reason.SMS_CRITICAL_ONLY)
     added = {channel for route in routing.matched if not route.recipients for channel in route.channels}
+    unasked = added - {"sms"} if event.severity.rank < Severity.CRITICAL.rank else added
     taken: set[tuple[str, str]] = set()
     # Users before bare addresses: an address that belongs to a user is told under his preferences, in his language.
     for notification, channels in sorted(told.values(), key=lambda one: one[0].person.user_id is None):
-        for channel in added:
-            channels.setdefault(channel, False)
+        extra = [channel for channel in CHANNELS if channel in unasked and channel not in channels]
         if _silent(notification.person, silenced):
             result.skipped.append(Skipped(notification.person.label, None, Reason.ACKNOWLEDGED))
             continue
-        left_out = _fill(notification, channels, event, event_type, built, taken)
+        left_out = _fill(notification, channels, extra, event, event_type, built, taken)
         result.skipped.extend(left_out)
         if notification.deliveries:
             result.notifications.append(notification)
@@ -208,7 +215,8 @@ def _silent(person: Person, silenced: frozenset[str]) -> bool:
 
 def _fill(
     notification: PlannedNotification,
-    channels: Mapping[str, bool],
+    channels: Mapping[str, Reason | None],
+    extra: Sequence[str],
     event: Event,
     event_type: EventType,
     built: Mapping[str, bool],
@@ -217,12 +225,17 @@ def _fill(
     """Add the deliveries of one recipient and say what was left out.
 
     Args:
-        channels: whether a route named the channel for him itself; one that was only added needs no reason.
+        channels: those that routes named for him, each with a reason if it is not used all the same.
+        extra: channels that were added for everybody; one that cannot be used needs no reason.
         taken: the channels and addresses that this event goes to already, whoever shares them.
     """
     person, skipped = notification.person, []
     for channel in CHANNELS:
-        if channel not in channels:
+        if channel not in channels and channel not in extra:
+            continue
+        refused = channels.get(channel) if channel in built else None
+        if refused is not None:
+            skipped.append(Skipped(person.label, channel, refused))
             continue
         deliveries, reason = _on_channel(channel, person, event, event_type, built)
         for delivery in deliveries:
@@ -232,7 +245,7 @@ def _fill(
                 continue
             taken.add(way)
             notification.deliveries.append(delivery)
-        if reason is not None and channels[channel]:
+        if reason is not None and channel in channels:
             skipped.append(Skipped(person.label, channel, reason))
     return skipped
 
@@ -242,6 +255,8 @@ def _on_channel(
 ) -> tuple[list[PlannedDelivery], Reason | None]:
     if channel not in built:
         return [], Reason.CHANNEL_NOT_BUILT
+    if channel in person.disabled:
+        return [], DISABLED.get(channel, Reason.PREFERENCE)
     if not event_type.transactional and not wants(
         person.preferences,
         group=event_type.group,
@@ -253,10 +268,13 @@ def _on_channel(
     if channel == "webhook":
         hooks = [hook for hook in person.webhooks if listens(hook, event.type)]
         return _to_webhooks(hooks), None if hooks else Reason.NO_WEBHOOKS_CONFIGURED
+    waiting = None if built[channel] else Reason.NO_PROVIDER
+    if channel == "push":
+        devices = [PlannedDelivery("push", token, person.name, reason=waiting) for token in person.push_tokens]
+        return devices, None if devices else Reason.NO_TOKENS
     address = person.user_id if channel == "in_app" else person.addresses.get(channel)
     if not address:
         return [], Reason.NO_ADDRESS
-    waiting = None if built[channel] else Reason.NO_PROVIDER
     return [PlannedDelivery(channel, address, person.name, reason=waiting)], None
 
 

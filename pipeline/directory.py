@@ -36,15 +36,24 @@ ORDER BY id ON CONFLICT DO NOTHING RETURNING id
 MOST_REMEMBERED = 10_000
 
 
+OWN_CHANNELS = text("""
+SELECT DISTINCT channel FROM provider_accounts WHERE tenant = :tenant AND credentials IS NOT NULL
+""")
+
+
 @dataclass(slots=True)
 class Tenant:
-    """A tenant's routes and webhooks as of `version`. `explained`: explanations that are known to be committed."""
+    """A tenant's routes and webhooks as of `version`. `explained`: explanations that are known to be committed.
+
+    `channels`: those on which the tenant has an account of its own.
+    """
 
     id: str
     version: int
     routes: tuple[Route, ...]
     webhooks: tuple[WebhookEndpoint, ...]
     event_types: Mapping[str, EventType]
+    channels: frozenset[str] = frozenset()
     routings: dict[tuple[str, Severity, str | None], tuple[Routing, UUID]] = field(default_factory=dict)
     explained: set[UUID] = field(default_factory=set)
 
@@ -60,7 +69,7 @@ class Directory:
         self._tenants: dict[str, Tenant] = {}
 
     def look_up(self, connection: Connection, ids: Iterable[str]) -> dict[str, Tenant]:
-        """The tenants that exist, each as of now: one statement, and three more for each that has changed."""
+        """The tenants that exist, each as of now: one statement, and four more for each that has changed."""
         found = connection.execute(VERSIONS, {"tenants": list(set(ids))}).all()
         for tenant, version in found:
             known = self._tenants.get(tenant)
@@ -134,4 +143,5 @@ def _read(connection: Connection, tenant: str, version: int) -> Tenant:
         WebhookEndpoint(id=row.id, name=row.name, url=row.url, events=tuple(row.events))
         for row in connection.execute(OWN_WEBHOOKS, {"tenant": tenant})
     )
-    return Tenant(tenant, version, tuple(routes), webhooks, catalogue.event_types)
+    channels = frozenset(connection.execute(OWN_CHANNELS, {"tenant": tenant}).scalars())
+    return Tenant(tenant, version, tuple(routes), webhooks, catalogue.event_types, channels)

@@ -25,6 +25,9 @@ found AS (
     JOIN user_customers c ON c.tenant = w.tenant AND c.customer_id = cast(w.key AS uuid) WHERE w.kind = 'customer'
 )
 SELECT f.tenant, f.kind, f.key, u.id, u.name, u.email, u.phone, u.telegram_chat_id, u.whatsapp, u.locale,
+       u.apprise IS NOT NULL AS has_apprise, u.disabled_channels,
+       ARRAY(SELECT t.id::text FROM push_tokens t WHERE t.tenant = u.tenant AND t.user_id = u.id AND t.is_active
+             ORDER BY t.updated_at DESC, t.id) AS push_tokens,
        (SELECT jsonb_agg(jsonb_build_array(p.group_name, p.event, p.customer_id, p.channels)) FROM preferences p
         WHERE p.tenant = u.tenant AND p.user_id = u.id) AS preferences,
        (SELECT jsonb_agg(jsonb_build_array(h.id, h.name, h.url, h.events)) FROM webhooks h
@@ -50,17 +53,20 @@ def find_people(connection: Connection, wanted: Iterable[tuple[str, Wish]]) -> P
 
 def person(row: Row[Any]) -> Person:
     """A user's row as routing sees it."""
+    addresses = {
+        channel: address for field, channel in ADDRESS_FIELDS.items() if (address := getattr(row, field)) is not None
+    }
+    if row.has_apprise:  # the address itself is full of secrets; whoever sends looks it up
+        addresses["apprise"] = f"apprise:{row.id}"
     return Person(
         user_id=row.id,
         name=row.name,
         locale=row.locale,
-        addresses={
-            channel: address
-            for field, channel in ADDRESS_FIELDS.items()
-            if (address := getattr(row, field)) is not None
-        },
+        addresses=addresses,
         webhooks=tuple(WebhookEndpoint(id_, name, url, tuple(events)) for id_, name, url, events in row.webhooks or ()),
         preferences=preference_entries(row.preferences),
+        push_tokens=tuple(row.push_tokens),
+        disabled=frozenset(row.disabled_channels),
     )
 
 

@@ -105,7 +105,7 @@ def route(
             find=lambda wish, owner=tenant.id: people.get((owner, wish), ()),  # type: ignore[misc]
             tenant_webhooks=tenant.webhooks,
             silenced=one.silenced,
-            built=built,
+            built=built if not tenant.channels else {**built, **dict.fromkeys(tenant.channels, True)},
         )
         template = routing.template or event_type.template
         told[one.event.id] = _told(one.event, event_type.group, template, routing, routing_id, decided)
