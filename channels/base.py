@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, Self
 
-from config.settings import Settings
+from config.settings import Settings, SettingsError
 from domain.vocabulary import Priority, UnknownPolicy
 
 
@@ -263,6 +263,33 @@ class Provider(ABC):
         Raises:
             SettingsError: a setting of its cannot be used; the text names the variable.
         """
+
+    @classmethod
+    def from_account(cls, settings: Settings, credentials: Mapping[str, str]) -> Self | None:
+        """The provider with a tenant's own account, None when something that it needs is missing.
+
+        What the tenant did not set is unset: nothing of the installation's account is ever mixed in.
+
+        Args:
+            credentials: by the names of `credentials`.
+
+        Raises:
+            SettingsError: one cannot be used; the text names it as the API does and does not repeat it.
+        """
+        if unknown := sorted(credentials.keys() - cls.credentials.keys()):
+            raise SettingsError(f"{unknown[0]}: {cls.name} has no such credential")
+        fields = Settings.model_fields
+        own = {
+            setting: credentials.get(name, fields[setting].get_default(call_default_factory=True))
+            for name, setting in cls.credentials.items()
+        }
+        try:
+            return cls.from_settings(Settings(_env_file=None, **{**dict(settings), **own}))
+        except SettingsError as error:
+            said = str(error)
+            for name, setting in cls.credentials.items():
+                said = said.replace(f"BELLWIRE_{setting.upper()}", name)
+            raise SettingsError(said) from None
 
     @abstractmethod
     async def send(self, message: Message, address: Address) -> Receipt:

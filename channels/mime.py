@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage
 from email.policy import SMTP, EmailPolicy
-from email.utils import formatdate, parseaddr
+from email.utils import formatdate, getaddresses
 from secrets import token_hex
 from typing import Final
 
@@ -21,6 +21,7 @@ TITLE_LIMIT: Final = 500  # characters of a subject or a name
 
 _CONTENT_TYPE: Final = re.compile(r"([a-z0-9!#$&^_.+-]{1,100})/([a-z0-9!#$&^_.+-]{1,100})", re.IGNORECASE)
 _LOCAL_PART: Final = re.compile(r"[^\s\x00-\x20\x7f()<>\[\]:;@\\,\"]{1,64}")
+_ONE_CLICK: Final = re.compile(r"https?://[!-;=?-~]{1,950}")  # printable ASCII without <>, on one line (RFC 8058)
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?", re.IGNORECASE)
 
 
@@ -65,6 +66,10 @@ class Mailbox:
         """For ``From`` and ``To``, quoted and encoded as they need."""
         return HeaderAddress(display_name=self.name, username=self.local, domain=self.domain)
 
+    def __str__(self) -> str:
+        """``Name <address>`` for an API: the name quoted where it needs it, not encoded."""
+        return str(self.header())
+
 
 def mailbox(address: str, name: str | None = None) -> Mailbox:
     """Take an address apart. A name is cleaned; an address is used as it is or not at all.
@@ -85,12 +90,15 @@ def mailbox(address: str, name: str | None = None) -> Mailbox:
 
 
 def sender(value: str) -> Mailbox:
-    """``Name <address>`` from the settings.
+    """``Name <address>`` from the settings, exactly one.
 
     Raises:
         ValueError: as `mailbox`.
     """
-    name, address = parseaddr(value)
+    found = getaddresses([value])
+    if len(found) != 1:
+        raise ValueError("not an email address")
+    name, address = found[0]
     return mailbox(address, name)
 
 
@@ -112,7 +120,8 @@ def compose(message: Message, from_: Mailbox, to: Mailbox) -> bytes:
     mail["Subject"] = one_line(message.title or "")
     mail["Date"] = formatdate(usegmt=True)
     mail["Message-ID"] = message_id(message, from_)
-    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday replies
+    for name, value in further_headers(message).items():
+        mail[name] = value
     _set_body(mail, message)
     if message.attachments:
         mail.make_mixed(_boundary())
@@ -126,14 +135,42 @@ def message_id(message: Message, from_: Mailbox) -> str:
     return f"<{message.delivery_id}@{from_.domain}>"
 
 
+def further_headers(message: Message) -> dict[str, str]:
+    """The headers that every mail of ours carries, whoever carries it: no holiday replies, unsubscribing with a click.
+
+    Source: RFC 3834, section 5; RFC 8058, section 3.1, which wants the address on one line and unencoded.
+    """
+    headers = {"Auto-Submitted": "auto-generated"}
+    if message.unsubscribe and _ONE_CLICK.fullmatch(message.unsubscribe):
+        headers["List-Unsubscribe"] = f"<{message.unsubscribe}>"
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    return headers
+
+
+def plain_text(message: Message) -> str:
+    """The text of a mail; where nobody wrote one, what its HTML says (E-25)."""
+    return clean(message.text) if message.text or not message.html else _said_by(clean(message.html))
+
+
+def _said_by(html: str) -> str:
+    """Loaded when it is first needed: most mails have a text, and the parser takes 10 MiB."""
+    from inscriptis import get_text
+
+    try:
+        return str(get_text(html)).strip()
+    except (ValueError, RecursionError):  # a document that cannot be read says nothing; the HTML goes out all the same
+        return ""
+
+
 def _set_body(mail: EmailMessage, message: Message) -> None:
-    if message.text or not message.html:
-        mail.set_content(_lines(message.text))
-        if message.html:
-            mail.make_alternative(_boundary())
-            mail.add_alternative(_lines(message.html), subtype="html")
-    else:
-        mail.set_content(_lines(message.html), subtype="html")
+    text = plain_text(message)
+    if message.html and not text:
+        mail.set_content(clean(message.html), subtype="html")
+        return
+    mail.set_content(text)
+    if message.html:
+        mail.make_alternative(_boundary())
+        mail.add_alternative(clean(message.html), subtype="html")
 
 
 def _boundary() -> str:
@@ -141,20 +178,26 @@ def _boundary() -> str:
     return f"=_{token_hex(16)}"
 
 
-def _lines(text: str) -> str:
-    """Without NUL and lone surrogates, which no encoding carries, and with one kind of line end."""
-    clean = text.replace("\0", "").encode("utf-8", "replace").decode()
-    return clean.replace("\r\n", "\n").replace("\r", "\n")
+def clean(text: str) -> str:
+    """A text without NUL and lone surrogates, which no encoding carries, and with one kind of line end."""
+    carried = text.replace("\0", "").encode("utf-8", "replace").decode()
+    return carried.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _attach(mail: EmailMessage, attachment: Attachment) -> None:
-    match = _CONTENT_TYPE.fullmatch(attachment.content_type)
+    kind, subtype = content_type(attachment.content_type)
+    mail.add_attachment(attachment.content, maintype=kind, subtype=subtype, filename=filename(attachment.filename))
+
+
+def content_type(value: str) -> tuple[str, str]:
+    """The two halves of a content type; bytes without meaning for what is none or has parts of its own."""
+    match = _CONTENT_TYPE.fullmatch(value)
     kind, subtype = (match[1].lower(), match[2].lower()) if match else ("application", "octet-stream")
     if kind in {"multipart", "message"}:  # these would be read as part of the mail's own structure
-        kind, subtype = "application", "octet-stream"
-    mail.add_attachment(attachment.content, maintype=kind, subtype=subtype, filename=_filename(attachment.filename))
+        return "application", "octet-stream"
+    return kind, subtype
 
 
-def _filename(name: str) -> str:
+def filename(name: str) -> str:
     """The last part of a path, without what a header or a file system reads as more."""
     return one_line(re.split(r"[/\\]", name)[-1].replace('"', "'"))[:200] or "attachment"

@@ -89,7 +89,7 @@ def test_an_odd_content_type_becomes_plain_bytes(kind):
 
 @pytest.mark.mission("B-2")
 @pytest.mark.parametrize(
-    ("text", "html", "kind"), [("x", None, "text/plain"), ("", "<p>x</p>", "text/html"), ("", None, "text/plain")]
+    ("text", "html", "kind"), [("x", None, "text/plain"), ("", "<img src=x>", "text/html"), ("", None, "text/plain")]
 )
 def test_one_face_alone_is_a_mail_too(text, html, kind):
     assert read(compose(message(text=text, html=html), FROM, TO)).get_content_type() == kind
