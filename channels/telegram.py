@@ -1,91 +1,40 @@
 """Telegram (B-3): users, groups and channels through the Bot API, with python-telegram-bot.
 
-Its requests travel over our own HTTP: a tenth of the CPU of its default, and the same three errors as everywhere.
+The library itself is in `channels.telegram_sender`, which is imported with the first message.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import re
-from typing import Any, Final, Self
-
-import aiohttp
-from telegram import Bot, LinkPreviewOptions
-from telegram.constants import ParseMode
-from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, NetworkError, RetryAfter, TelegramError
-from telegram.request import BaseRequest, RequestData
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from channels.base import (
     Address,
     Bulkhead,
     Capabilities,
+    Limit,
     Message,
-    NotSentError,
     OutcomeUnknownError,
     Provider,
     Receipt,
     RefusedError,
-    SendError,
 )
-from channels.http import CONNECT_TIMEOUT, exchange, open_session
-from channels.markdown import cut_markdown, plain
 from config.settings import Settings
+
+if TYPE_CHECKING:
+    from channels.telegram_sender import Sender
 
 DEADLINE: Final = 10.0  # seconds
 CONCURRENT: Final = 16  # the Bot API takes about 30 messages a second from one bot
+BUTTON: Final = "Acknowledge"
+MOST_BUTTON_BYTES: Final = 64  # callback_data of InlineKeyboardButton
 
 _CHAT: Final = re.compile(r"-?\d{1,20}|@[A-Za-z]\w{3,63}", re.ASCII)
-_NO_PREVIEW: Final = LinkPreviewOptions(is_disabled=True)
-# What may be shown of an error; the rest of Telegram's texts may repeat the message.
-_KNOWN_PROBLEMS: Final = re.compile(
-    r"chat not found|user not found|bot was blocked by the user|bot was kicked|user is deactivated|not enough rights"
-    r"|have no rights|need administrator rights|message is too long|message text is empty|can't parse entities"
-    r"|bot can't initiate conversation|bot is not a member|chat_write_forbidden|topic_closed|peer_id_invalid",
-    re.IGNORECASE,
-)
 
-
-class _EndedError(TelegramError):
-    """Carries one of our errors through the library, which passes on its own kind only."""
-
-    def __init__(self, error: SendError) -> None:
-        super().__init__(error.detail)
-        self.error = error
-
-
-class _Request(BaseRequest):
-    """The library's way to the network, over `channels.http`."""
-
-    def __init__(self) -> None:
-        self._timeout = aiohttp.ClientTimeout(connect=CONNECT_TIMEOUT)  # the total is the sender's
-        self._session: aiohttp.ClientSession | None = None
-
-    @property
-    def read_timeout(self) -> float | None:
-        return DEADLINE
-
-    async def initialize(self) -> None:
-        """Nothing to do: the session opens with the first request, on the loop that sends."""
-
-    async def shutdown(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
-
-    async def do_request(
-        self, url: str, method: str, request_data: RequestData | None = None, *_: Any, **__: Any
-    ) -> tuple[int, bytes]:
-        if self._session is None:
-            self._session = open_session(self._timeout, headers={"Content-Type": "application/x-www-form-urlencoded"})
-        form = request_data.url_encoded_parameters().encode() if request_data else b""
-        try:
-            answer = await exchange(self._session, url, form, {"User-Agent": self.USER_AGENT}, self._timeout)
-            _check(answer.status, answer.body)
-        except SendError as error:
-            raise _EndedError(error) from None
-        return answer.status, answer.body
+# https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this. The third, 20 a minute to a group, is
+# below what one address gets anyway (`recipient_caps`), and an id does not tell a group from a channel.
+LIMITS: Final = (Limit(30, 1), Limit(1, 1, scope="address"))
 
 
 class TelegramProvider(Provider):
@@ -93,15 +42,18 @@ class TelegramProvider(Provider):
 
     channel = "telegram"
     name = "telegram"
+    credentials: ClassVar = {"bot_token": "telegram_bot_token", "webhook_secret": "telegram_webhook_secret"}
     capabilities = Capabilities(
-        parts=frozenset({"text"}), bulkhead=Bulkhead(concurrent=CONCURRENT, waiting=64), deadline=DEADLINE
+        parts=frozenset({"text"}),
+        bulkhead=Bulkhead(concurrent=CONCURRENT, waiting=64),
+        deadline=DEADLINE,
+        limits=LIMITS,
     )
 
     def __init__(self, token: str, url: str) -> None:
-        # The library logs addresses, which contain the token, and answers, which contain the message.
-        logging.getLogger("telegram").setLevel(logging.CRITICAL)
-        self._request = _Request()
-        self._bot = Bot(token, f"{url.rstrip('/')}/bot", request=self._request, get_updates_request=self._request)
+        self._token, self._url = token, url
+        self._sender: Sender | None = None
+        self._making = asyncio.Lock()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self | None:
@@ -113,76 +65,38 @@ class TelegramProvider(Provider):
         """Send `Message.text`, MarkdownV2; see `Provider.send`. What Telegram cannot parse goes out as plain text."""
         if not _CHAT.fullmatch(address.value):
             raise RefusedError("not a chat id")
+        sender = await self._open()
         text = message.text.encode("utf-8", "replace").decode()
         try:
             async with asyncio.timeout(self.capabilities.deadline):
-                return await self._deliver(text, address.value)
+                sent = await sender.send(text, address.value, _button(message))
         except TimeoutError:
             raise OutcomeUnknownError(f"no answer within {self.capabilities.deadline:g} s") from None
-        except _EndedError as ended:
-            raise ended.error from None
-        except TelegramError as error:
-            raise _failure(error) from None
-        except (KeyError, TypeError, AttributeError, ValueError):
-            raise OutcomeUnknownError("the answer is not what the Bot API answers") from None
-
-    async def _deliver(self, text: str, chat: str) -> Receipt:
-        """One message, following a group that became a supergroup, once."""
-        try:
-            return Receipt(message_id=await self._post(text, chat), detail="HTTP 200")
-        except ChatMigrated as moved:
-            chat = str(moved.new_chat_id)
-            return Receipt(message_id=await self._post(text, chat), detail="HTTP 200, chat migrated", moved_to=chat)
-
-    async def _post(self, text: str, chat: str) -> str:
-        try:
-            sent = await self._bot.send_message(
-                chat, cut_markdown(text), parse_mode=ParseMode.MARKDOWN_V2, link_preview_options=_NO_PREVIEW
-            )
-        except BadRequest as error:
-            if "can't parse entities" not in error.message.lower():
-                raise
-            sent = await self._bot.send_message(chat, plain(text), link_preview_options=_NO_PREVIEW)
-        return f"{sent.chat.id}:{sent.message_id}"
+        detail = "HTTP 200, chat migrated" if sent.moved_to else "HTTP 200"
+        return Receipt(message_id=sent.message_id, detail=detail, moved_to=sent.moved_to)
 
     async def close(self) -> None:
         """Close the connections; the next send opens new ones."""
-        await self._request.shutdown()
+        if self._sender is not None:
+            await self._sender.close()
+
+    async def _open(self) -> Sender:
+        """The library, imported beside the loop: it takes a third of a second, in which others go on sending."""
+        async with self._making:
+            if self._sender is None:
+                self._sender = await asyncio.to_thread(_make, self._token, self._url)
+            return self._sender
 
 
-def _check(status: int, body: bytes) -> None:
-    """End here what the library would tell less precisely.
+def _make(token: str, url: str) -> Sender:
+    from channels.telegram_sender import Sender
 
-    A gateway's 502 and 504 mean that it lost Telegram's answer, not that the message was not sent.
-    """
-    if status == 429:
-        raise NotSentError("HTTP 429", retry_after=_wait(body), provider_failed=False)
-    if status in {502, 504}:
-        raise OutcomeUnknownError(f"HTTP {status}: a gateway lost the answer")
-    if status >= 500 or status in {408, 409, 425}:
-        raise NotSentError(f"HTTP {status}")
+    return Sender(token, url)
 
 
-def _wait(body: bytes) -> float | None:
-    """Seconds that Telegram asks for: ``{"parameters": {"retry_after": 7}}``."""
-    try:
-        seconds = float(json.loads(body)["parameters"]["retry_after"])
-    except (ValueError, KeyError, TypeError):
+def _button(message: Message) -> tuple[str, str] | None:
+    """What cannot be a button is left out: the message matters more."""
+    answers = message.acknowledge
+    if not answers or len(answers.encode("utf-8", "replace")) > MOST_BUTTON_BYTES:
         return None
-    return seconds if 0 < seconds < 1e9 else None
-
-
-def _failure(error: TelegramError) -> SendError:
-    """Which of our errors it is. `BadRequest` is a `NetworkError`, so the order matters."""
-    match error:
-        case InvalidToken():
-            return NotSentError("the bot's token is not accepted")
-        case RetryAfter():
-            return NotSentError("HTTP 429", provider_failed=False)
-        case Forbidden() | BadRequest() | ChatMigrated():
-            known = _KNOWN_PROBLEMS.search(error.message)
-            return RefusedError(known[0].lower() if known else "refused by the Bot API")
-        case NetworkError():
-            return NotSentError("an unexpected answer, refused before the Bot API")
-        case _:
-            return OutcomeUnknownError("the answer is not what the Bot API answers")
+    return BUTTON, answers

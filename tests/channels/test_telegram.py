@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from channels.base import Address, Message, NotSentError, OutcomeUnknownError, Receipt, RefusedError
+from channels.base import AccountError, Address, Message, NotSentError, OutcomeUnknownError, Receipt, RefusedError
 from channels.telegram import TelegramProvider
 from workers.receivers.script import Fault, Reply
 from workers.receivers.telegram import fields, problem
@@ -105,8 +105,8 @@ ANSWERS = {
     "kicked": (problem(403, "Forbidden: bot was kicked from the group chat"), RefusedError, "bot was kicked", False),
     "no chat": (problem(400, "Bad Request: chat not found"), RefusedError, "chat not found", False),
     "other": (problem(400, "Bad Request: private-body is odd"), RefusedError, "refused by the Bot API", False),
-    "token": (problem(401, "Unauthorized"), NotSentError, "token", True),
-    "no such bot": (problem(404, "Not Found"), NotSentError, "token", True),
+    "token": (problem(401, "Unauthorized"), AccountError, "token", True),
+    "no such bot": (problem(404, "Not Found"), AccountError, "token", True),
     "500": (problem(500, "Internal Server Error"), NotSentError, "HTTP 500", True),
     "503": (Reply(503, b"<html>private-body</html>"), NotSentError, "HTTP 503", True),
     "502": (Reply(502, b"<html>Bad Gateway</html>"), OutcomeUnknownError, "HTTP 502", True),
