@@ -13,7 +13,19 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.middleware.cors import CORSMiddleware
 
-from api import description, errors, events, health, metrics, notifications, operators, people, routes, webhooks
+from api import (
+    description,
+    errors,
+    events,
+    health,
+    metrics,
+    notifications,
+    operators,
+    people,
+    routes,
+    suppressions,
+    webhooks,
+)
 from api.intake import Intake
 from api.probes import Servers
 from config.logging import configure
@@ -67,7 +79,7 @@ def _make() -> FastAPI:
         expose_headers=EXPOSED,
     )
     errors.install(made)
-    for room in (events, notifications, people, routes, webhooks, operators, health, metrics):
+    for room in (events, notifications, people, routes, webhooks, suppressions, operators, health, metrics):
         made.include_router(room.router)
     description.install(made)
     return made

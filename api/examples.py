@@ -125,6 +125,18 @@ REPLAYED: Final = {
     "more": False,
 }
 
+SUPPRESSION: Final = {
+    "tenant": "acme",
+    "channel": "email",
+    "address": "ana@example.org",
+    "event": None,
+    "reason": "permanent_bounce",
+    "source": "receipt",
+    "provider": "resend",
+    "delivery_id": DELIVERY_ID,
+    "created_at": MOMENT,
+}
+
 
 def answered(example: Any, status: int = 200) -> dict[int | str, dict[str, Any]]:
     """What the description says about the answer when all is well; for ``responses`` of a route.

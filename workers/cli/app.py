@@ -27,6 +27,7 @@ COMMANDS = {
     "dead-letters": "workers.cli.deliveries",
     "replay": "workers.cli.replay",
     "previews": "workers.cli.previews",
+    "suppressions": "workers.cli.suppressions",
     "ack": "workers.cli.ack",
     "explain": "workers.cli.explain",
     "keys": "workers.cli.keys",
