@@ -119,7 +119,7 @@ def ending(error: BaseException, total: float | None = None) -> SendError:
         case aiohttp.ClientConnectorCertificateError():
             return NotSentError("TLS: the certificate is not valid for the host")
         case aiohttp.ClientConnectorError():
-            return _not_connected(error.os_error)
+            return not_connected(error.os_error)
         case aiohttp.ConnectionTimeoutError():
             return NotSentError("no connection in time")
         case aiohttp.InvalidURL():
@@ -132,7 +132,8 @@ def ending(error: BaseException, total: float | None = None) -> SendError:
             return OutcomeUnknownError("the connection was lost before the answer")
 
 
-def _not_connected(error: OSError) -> SendError:
+def not_connected(error: OSError) -> SendError:
+    """Which of the errors it is when no connection came about."""
     match error:
         case AddressRefusedError():
             return RefusedError(str(error))
