@@ -8,14 +8,19 @@ from typing import Final
 from channels.base import Provider
 from channels.email_smtp import SmtpProvider
 from channels.preview import PREVIEWED, preview_of
+from channels.sms_sns import SnsProvider
+from channels.sms_twilio import TwilioProvider
 from channels.telegram import TelegramProvider
 from channels.webhook import WebhookProvider
+from channels.whatsapp import WhatsAppProvider
 from config.settings import Settings, SettingsError
 
 PROVIDERS: Final[Mapping[str, Mapping[str, type[Provider]]]] = {
     "email": {"smtp": SmtpProvider},
+    "sms": {"twilio": TwilioProvider, "sns": SnsProvider},
     "telegram": {"telegram": TelegramProvider},
     "webhook": {"webhook": WebhookProvider},
+    "whatsapp": {"whatsapp": WhatsAppProvider},
 }
 
 

@@ -24,6 +24,7 @@ from channels.base import (
 )
 from channels.preview import PREVIEWED, preview_of
 from channels.registry import PROVIDERS
+from workers.receivers.desks import sns, twilio, whatsapp
 from workers.receivers.script import Fault, Ledger, Reply
 from workers.receivers.together import Receivers
 
@@ -54,10 +55,32 @@ DOUBLES = {
         address=lambda _: Address("someone@example.org", "Some One"),
         target="end",
     ),
+    "sns": Double(
+        receiver=lambda running: running.lab,
+        settings=lambda running: {
+            "sns_enabled": True,
+            "sns_url": running.lab.url_of("sns"),
+            "aws_access_key_id": sns.ACCESS_KEY_ID,
+            "aws_secret_access_key": sns.SECRET_ACCESS_KEY,
+            "aws_region": sns.REGION,
+        },
+        address=lambda _: Address("+4915112345678"),
+    ),
     "telegram": Double(
         receiver=lambda running: running.telegram,
         settings=lambda running: {"telegram_url": running.telegram.url, "telegram_bot_token": "1:top-secret"},
         address=lambda _: Address("4711"),
+    ),
+    "twilio": Double(
+        receiver=lambda running: running.lab,
+        settings=lambda running: {
+            "twilio_url": running.lab.url_of("twilio"),
+            "twilio_account_sid": twilio.ACCOUNT_SID,
+            "twilio_auth_token": twilio.AUTH_TOKEN,
+            "twilio_from": twilio.FROM,
+            "public_url": "https://bellwire.example.org",
+        },
+        address=lambda _: Address("+4915112345678"),
     ),
     "webhook": Double(
         receiver=lambda running: running.webhook,
@@ -66,6 +89,15 @@ DOUBLES = {
             f"{running.webhook.url}/someone?token=top-secret", endpoint="e1", secrets=(b"signing-key",)
         ),
         status_is_enough=True,
+    ),
+    "whatsapp": Double(
+        receiver=lambda running: running.lab,
+        settings=lambda running: {
+            "whatsapp_url": running.lab.url_of("whatsapp"),
+            "whatsapp_token": whatsapp.TOKEN,
+            "whatsapp_phone_number_id": whatsapp.PHONE_NUMBER_ID,
+        },
+        address=lambda _: Address("+4915112345678"),
     ),
 }
 KINDS = {name: kind for table in PROVIDERS.values() for name, kind in table.items()}

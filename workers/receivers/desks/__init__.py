@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from workers.receivers.desks.sns import SnsDesk
+from workers.receivers.desks.twilio import TwilioDesk
+from workers.receivers.desks.whatsapp import WhatsAppDesk
 from workers.receivers.lab import Desk
 
-DESKS: Final[tuple[type[Desk], ...]] = ()
+DESKS: Final[tuple[type[Desk], ...]] = (
+    SnsDesk,
+    TwilioDesk,
+    WhatsAppDesk,
+)
