@@ -26,8 +26,16 @@ def context(
     user_id: str | None,
     name: str | None,
     locale: str | None,
+    unsubscribe_url: str | None = None,
+    acknowledge_url: str | None = None,
+    preferences_url: str | None = None,
+    more: tuple[str, ...] = (),
+    more_count: int = 0,
 ) -> Context:
-    """The context of one message. Links lead to the public URL and nowhere else."""
+    """The context of one message. Links lead to the public URL and nowhere else.
+
+    `more`: the titles of what was folded into it, at most 20; `more_count`: how many there are.
+    """
     listed = shipped().event_types.get(event_type) or unlisted(event_type)
     return Context(
         event=EventView(event_id, event_type, severity, occurred_at, condition, branch, listed.title),
@@ -36,4 +44,9 @@ def context(
         user=Person(user_id, name, locale),
         link=f"{settings().public_url.rstrip('/')}/inbox" if user_id else None,
         secret=listed.secret,
+        unsubscribe_url=unsubscribe_url,
+        acknowledge_url=acknowledge_url,
+        preferences_url=preferences_url,
+        more=more,
+        more_count=more_count,
     )

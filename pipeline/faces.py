@@ -1,4 +1,4 @@
-"""Finds and compiles the faces of notifications: HTML, Telegram's MarkdownV2 and plain text.
+"""Finds and compiles the faces of notifications: HTML, Telegram's MarkdownV2, WhatsApp's marks and plain text.
 
 Every value that a template puts out is put into words and escaped for its face; a template cannot forget to.
 """
@@ -14,7 +14,6 @@ from jinja2 import (
     BaseLoader,
     ChainableUndefined,
     Environment,
-    FileSystemLoader,
     Template,
     TemplateNotFound,
     TemplateSyntaxError,
@@ -27,7 +26,9 @@ from jinja2.runtime import Macro
 from markupsafe import Markup, escape
 
 from config.catalogue import BASE, TEMPLATES
-from pipeline import wording
+from pipeline import whatsapp, wording
+from pipeline.prose import Prose, unmarked
+from pipeline.stylesheet import StyledLoader, Stylesheet
 
 DEFAULT: Final = "default"
 
@@ -105,12 +106,21 @@ def _words_for_markdown(context: EvalContext, value: object) -> object:
     return _escaped(escape_markdown(wording.words(value, 1000)))
 
 
+@pass_eval_context
+def _words_for_whatsapp(context: EvalContext, value: object) -> object:
+    return value if isinstance(value, Markup) else _escaped(whatsapp.escape(wording.words(value, 1000)))
+
+
 def _words_for_text(value: object) -> str:
     return wording.words(value, 4000)
 
 
 def _markdown_link(text: object, url: str) -> Markup:
     return _escaped(f"[{escape_markdown(wording.words(text, 100))}]({escape_markdown(url)})")
+
+
+def _whatsapp_link(text: object, url: str) -> Markup:
+    return _escaped(f"{whatsapp.escape(wording.words(text, 100))}: {whatsapp.escape(url)}")
 
 
 def _broken_lines(value: object) -> Markup:
@@ -143,6 +153,7 @@ def _environment(
         "number_of": wording.number_of,
         "rows": wording.rows,
         "said": wording.words,
+        "unmarked": unmarked,
     }
     environment.compiled = {}
     environment.globals["signs"] = wording.SIGNS
@@ -156,20 +167,39 @@ def _with_parts(environment: Environment, name: str) -> Environment:
     return environment
 
 
-def _environments(loader: BaseLoader) -> dict[str, Environment]:
-    """One environment for each ending of a template's name."""
+def _html(loader: BaseLoader, stylesheet: Stylesheet) -> Environment:
     html = _environment(loader, _words_for_html, autoescape=True)
-    html.filters["lines"] = _broken_lines
-    markdown = _environment(loader, _words_for_markdown, autoescape=True, extensions=(_NoConcatenation,))
-    for name in ("e", "escape", "forceescape", "safe", "tojson", "urlize", "xmlattr"):
-        del markdown.filters[name]  # they make HTML, or pass text on unescaped
+    html.filters |= {"lines": _broken_lines, "markdown": Prose(stylesheet).html}
+    return _with_parts(html, "parts.html")
+
+
+def _telegram(loader: BaseLoader) -> Environment:
+    markdown = _marked(loader, _words_for_markdown)
     markdown.globals["link"] = _markdown_link
-    text = _environment(loader, _words_for_text, autoescape=False)
-    return {
-        "html": _with_parts(html, "parts.html"),
-        "md": _with_parts(markdown, "parts.md"),
-        "txt": _with_parts(text, "parts.txt"),
-    }
+    return _with_parts(markdown, "parts.md")
+
+
+def _whatsapp(loader: BaseLoader) -> Environment:
+    marked = _marked(loader, _words_for_whatsapp)
+    marked.globals["link"] = _whatsapp_link
+    return _with_parts(marked, "parts.txt")
+
+
+def _text(loader: BaseLoader) -> Environment:
+    return _with_parts(_environment(loader, _words_for_text, autoescape=False), "parts.txt")
+
+
+def _marked(loader: BaseLoader, finalize: Any) -> Environment:
+    """For faces with marks of their own, escaped as those need it."""
+    environment = _environment(loader, finalize, autoescape=True, extensions=(_NoConcatenation,))
+    for name in ("e", "escape", "forceescape", "safe", "tojson", "urlize", "xmlattr"):
+        del environment.filters[name]  # they make HTML, or pass text on unescaped
+    return environment
+
+
+def _kind_of(name: str) -> str:
+    """Which environment renders the file `name`."""
+    return "whatsapp" if name == "whatsapp.txt" else name.rpartition(".")[2]
 
 
 class Faces:
@@ -182,7 +212,14 @@ class Faces:
 
     @cached_property
     def _environments(self) -> dict[str, Environment]:
-        return _environments(FileSystemLoader(self.folder))
+        stylesheet = Stylesheet.below(self.folder / BASE)
+        loader = StyledLoader(self.folder, stylesheet)
+        return {
+            "html": _html(loader, stylesheet),
+            "md": _telegram(loader),
+            "whatsapp": _whatsapp(loader),
+            "txt": _text(loader),
+        }
 
     def face(self, template: str, name: str) -> Template | None:
         """The compiled face `name` (``email.html``) of `template`, or None when its folder has none.
@@ -193,7 +230,7 @@ class Faces:
         key = template, name
         if key not in self._found:
             exists = (self.folder / template / name).is_file()
-            environment = self._environments[name.rpartition(".")[2]]
+            environment = self._environments[_kind_of(name)]
             self._found[key] = environment.get_template(f"{template}/{name}") if exists else None
         return self._found[key]
 
@@ -229,7 +266,8 @@ class Faces:
         return found
 
     def _every(self) -> list[tuple[str, str]]:
-        return [(path.parent.name, path.name) for path in sorted(self.folder.glob("*/*"))]
+        files = sorted(path for path in self.folder.glob("*/*") if path.suffix != ".css")
+        return [(path.parent.name, path.name) for path in files]
 
 
 SHIPPED: Final = Faces(TEMPLATES)

@@ -5,25 +5,28 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Template, TemplateError, TemplateSyntaxError
 
+from config.settings import settings
 from domain.vocabulary import Severity
-from pipeline import wording
+from pipeline import whatsapp, wording
 from pipeline.faces import SHIPPED, Faces, run
+from pipeline.fit import and_more, in_one_line, picture, plain_values, tidy, whole_lines, with_link
 
 SUBJECT_LENGTH: Final = 200  # characters; mail programs show some 70
 IN_APP_LENGTH: Final = 1000
-TELEGRAM_LENGTH: Final = (
-    4096  # UTF-16 units, counted by Telegram without the escapes; with them we are on the safe side
-)
+PUSH_TITLE: Final = 60  # characters; phones show about that much of it
+PUSH_BODY: Final = 180
+SMS_LENGTH: Final = 1530  # characters: ten parts, the most that a provider is told to send
+PARAMETER_LENGTH: Final = 700  # characters; with the title below the 1024 that WhatsApp takes for a whole template
+MOST_TITLES: Final = 20  # of what was folded into this one
 LINK_TEXT: Final = "View details"
 
-_BLANK_LINES: Final = re.compile(r"[ \t]*\n(?:[ \t]*\n)+")
 _WEB: Final = re.compile(r"https?://[^\s<>\"']+", re.IGNORECASE)
 _PATH: Final = re.compile(r"/(?![/\\])[^\s<>\"'\\]*")
 
@@ -57,6 +60,8 @@ class Context:
     Attributes:
         link: where the notification can be read, below the public URL; None when there is no such place.
         secret: fields of `data` that only the email shows.
+        unsubscribe_url, preferences_url, acknowledge_url: shown by emails where they are set.
+        more: the titles of what was folded into this one, at most 20; `more_count`: how many there are.
     """
 
     event: EventView
@@ -65,17 +70,35 @@ class Context:
     user: Person | None = None
     link: str | None = None
     secret: tuple[str, ...] = ()
+    unsubscribe_url: str | None = None
+    acknowledge_url: str | None = None
+    preferences_url: str | None = None
+    more: tuple[str, ...] = ()
+    more_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What is said. `title` is one line; `text` is plain, for Telegram MarkdownV2; `html` is for email only."""
+    """What is said.
+
+    Attributes:
+        title: one line.
+        text: plain; for Telegram MarkdownV2, for WhatsApp with its marks. Empty for an email whose kind has HTML only:
+            the channel makes it from that.
+        html: for email only.
+        parameters: for WhatsApp, what fills the places of the approved template: title and text, each one line.
+        image: for push and WhatsApp, an https address.
+        data: for push, what an app is told beside the words: no secrets, plain values only, at most 2 KB.
+    """
 
     title: str | None
     text: str
     html: str | None = None
     link_url: str | None = None
     link_text: str | None = None
+    parameters: tuple[str, ...] = ()
+    image: str | None = None
+    data: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
 
 class RenderError(Exception):
@@ -103,6 +126,10 @@ class _Kind:
         """The face `name`, None when the folder has none of its own."""
         face = self.faces.face(self.template, name)
         return self._run(face, values) if face else None
+
+    def has(self, name: str) -> bool:
+        """Whether the folder has the face `name` of its own."""
+        return self.faces.face(self.template, name) is not None
 
     def _run(self, face: Template, values: Mapping[str, Any]) -> str:
         try:
@@ -133,52 +160,108 @@ def render(channel: str, template: str, context: Context, faces: Faces = SHIPPED
 def _email(kind: _Kind, context: Context) -> Content:
     values = _values(kind, context, context.data)
     html = kind.run("email.html", values)
-    text = _tidy(kind.run("email.txt", values))
+    has_html_only = kind.has("email.html") and not kind.has("email.txt")
+    text = "" if has_html_only else tidy(kind.run("email.txt", values))
     return Content(values["title"], text, html, values["link_url"], values["link_text"])
 
 
 def _telegram(kind: _Kind, context: Context) -> Content:
     values = _values(kind, context, wording.mask(context.data, context.secret))
-    text = _whole_lines(_tidy(kind.run("telegram.md", values)))
+    text = whole_lines(tidy(kind.run("telegram.md", values)))
     return Content(values["title"], text, None, values["link_url"], values["link_text"])
 
 
 def _in_app(kind: _Kind, context: Context) -> Content:
-    data = wording.mask(context.data, context.secret)
-    values = _values(kind, context, data)
-    text = wording.cut(kind.run("in_app.txt", values).strip(), IN_APP_LENGTH)
-    path = data.get("link_url")
+    values = _short(kind, context)
+    path = values["data"].get("link_url")
     inside = isinstance(path, str) and _PATH.fullmatch(path)  # the platform's own pages: /chat/room/456
-    return Content(values["title"], text, None, path if inside else values["link_url"], values["link_text"])
+    return Content(values["title"], values["short"], None, path if inside else values["link_url"], values["link_text"])
+
+
+def _sms(kind: _Kind, context: Context) -> Content:
+    values = _short(kind, context)
+    said = in_one_line(kind.run("sms.txt", values), SMS_LENGTH)
+    text = with_link(said, values["link_url"], settings().sms_segments)
+    return Content(values["title"], text, None, values["link_url"], values["link_text"])
+
+
+def _push(kind: _Kind, context: Context) -> Content:
+    values = _short(kind, context)
+    return Content(
+        and_more(values["headline"], values["more_count"], PUSH_TITLE),
+        wording.cut(tidy(kind.run("push.txt", values)), PUSH_BODY),
+        link_url=values["link_url"],
+        link_text=values["link_text"],
+        image=picture(context.data, context.secret),
+        data=plain_values(context.data, context.secret),
+    )
+
+
+def _whatsapp(kind: _Kind, context: Context) -> Content:
+    values = _short(kind, context)
+    link = values["link_url"]
+    said = in_one_line(values["short"], PARAMETER_LENGTH) or wording.label(context.event.type)
+    linked = f"{said} {link}" if link and len(said) + len(link) < PARAMETER_LENGTH else said
+    return Content(
+        values["title"],
+        whole_lines(tidy(kind.run("whatsapp.txt", values))),
+        link_url=link,
+        link_text=values["link_text"],
+        parameters=(whatsapp.escape(values["title"]), whatsapp.escape(linked)),
+        image=picture(context.data, context.secret),
+    )
+
+
+def _apprise(kind: _Kind, context: Context) -> Content:
+    values = _short(kind, context)
+    text = whole_lines(tidy(kind.run("apprise.txt", values)))
+    return Content(values["title"], text, None, values["link_url"], values["link_text"])
 
 
 _CHANNELS: Final[Mapping[str, Callable[[_Kind, Context], Content]]] = {
     "email": _email,
     "telegram": _telegram,
     "in_app": _in_app,
+    "sms": _sms,
+    "push": _push,
+    "whatsapp": _whatsapp,
+    "apprise": _apprise,
 }
+
+
+def _short(kind: _Kind, context: Context) -> dict[str, Any]:
+    """What the short faces are rendered with: no secrets, and as `short` what the inbox says below the title."""
+    values = _values(kind, context, wording.mask(context.data, context.secret))
+    values["short"] = wording.cut(kind.run("in_app.txt", values).strip(), IN_APP_LENGTH)
+    return values
 
 
 def _values(kind: _Kind, context: Context, data: Mapping[str, Any]) -> dict[str, Any]:
     """What the faces of one notification are rendered with."""
     given = data.get("link_url")
     link = given if isinstance(given, str) and _WEB.fullmatch(given) else context.link
-    values = {
+    values: dict[str, Any] = {
         "event": context.event,
         "data": data,
         "user": context.user,
         "tenant": context.tenant,
         "resolved": context.event.status == "resolved",
         "link_url": link,
+        "unsubscribe_url": context.unsubscribe_url,
+        "acknowledge_url": context.acknowledge_url,
+        "preferences_url": context.preferences_url,
+        "more": [wording.one_line(title, SUBJECT_LENGTH) for title in context.more[:MOST_TITLES]],
+        "more_count": max(context.more_count, len(context.more)),
     }
     # A title is shown in lists, previews and logs of mail servers, so it has no secret in the email either.
     shown = wording.mask(data, context.secret)
-    values["title"] = _title(kind, context.event, shown, {**values, "data": shown})
+    values["headline"] = _headline(kind, context.event, shown, {**values, "data": shown})
+    values["title"] = and_more(values["headline"], values["more_count"], SUBJECT_LENGTH)
     values["link_text"] = _link_text(kind, data)
     return values
 
 
-def _title(kind: _Kind, event: EventView, data: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+def _headline(kind: _Kind, event: EventView, data: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     own = wording.one_line(kind.run_own("title.txt", values) or "", SUBJECT_LENGTH)
     title = own or wording.one_line(wording.headline(event.title, event.type, data), SUBJECT_LENGTH)
     return wording.cut(f"Resolved: {title}", SUBJECT_LENGTH) if event.status == "resolved" else title
@@ -202,24 +285,3 @@ def _render_error(folder: Path, name: str, error: Exception) -> RenderError:
             name, line = path.relative_to(folder).as_posix(), frame.lineno
     reason = str(error) if isinstance(error, TemplateError) else f"raised {type(error).__name__}"
     return RenderError(name, line, reason)
-
-
-def _tidy(text: str) -> str:
-    return _BLANK_LINES.sub("\n\n", text).strip()
-
-
-def _whole_lines(text: str) -> str:
-    """As many whole lines as Telegram takes: no line of ours leaves an entity open, so none is cut through."""
-    if len(text) * 2 <= TELEGRAM_LENGTH or _units(text) <= TELEGRAM_LENGTH:
-        return text
-    kept, room = [], TELEGRAM_LENGTH - 2
-    for line in text.split("\n"):
-        room -= _units(line) + 1
-        if room < 0:
-            break
-        kept.append(line)
-    return "\n".join([*kept, "…"])
-
-
-def _units(text: str) -> int:
-    return len(text.encode("utf-16-le")) // 2

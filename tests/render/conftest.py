@@ -14,6 +14,7 @@ from domain.vocabulary import Severity
 from pipeline.render import Context, EventView
 
 LINK = "https://bellwire.example.org/inbox"
+WORDS_BESIDE = ("unsubscribe_url", "acknowledge_url", "preferences_url", "more", "more_count")
 Make = Callable[..., Context]
 
 
@@ -35,6 +36,7 @@ def make(event_type: str, data: dict[str, Any], **more: Any) -> Context:
         tenant=more.get("tenant", "Nordwind Cloud"),
         link=more.get("link", LINK),
         secret=more.get("secret", listed.secret if listed else ()),
+        **{name: more[name] for name in WORDS_BESIDE if name in more},
     )
 
 

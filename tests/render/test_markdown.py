@@ -13,7 +13,8 @@ from telegram.helpers import escape_markdown as telegrams_own
 
 from config.catalogue import template_names
 from pipeline.faces import escape_markdown
-from pipeline.render import TELEGRAM_LENGTH, Context, render
+from pipeline.fit import TELEGRAM_LENGTH
+from pipeline.render import Context, render
 
 Make = Callable[..., Context]
 

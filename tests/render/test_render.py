@@ -20,7 +20,7 @@ from pipeline.render import IN_APP_LENGTH, Content, Context, RenderError, render
 
 Make = Callable[..., Context]
 
-CHANNELS = ("email", "telegram", "in_app")
+CHANNELS = ("email", "telegram", "in_app", "sms", "push", "whatsapp", "apprise")
 ODD: list[Any] = [
     None,
     True,
@@ -67,6 +67,8 @@ def fields_of(template: str) -> set[str]:
 
 def parts(content: Content) -> Iterator[str]:
     yield from (part for part in (content.title, content.text, content.html, content.link_text) if part is not None)
+    yield from content.parameters
+    yield from (str(part) for pair in content.data.items() for part in pair)
 
 
 def check_words(content: Content) -> None:
@@ -189,7 +191,7 @@ def test_the_inbox_says_the_same_to_everybody() -> None:
     assert not [face for face in faces if "user" in re.findall(r"[{ (]user\b", face)]
 
 
-@pytest.mark.parametrize("channel", ["telegram", "in_app"])
+@pytest.mark.parametrize("channel", [channel for channel in CHANNELS if channel != "email"])
 @pytest.mark.parametrize("template", ["default", "provisioning.completed"])
 def test_a_secret_is_masked_everywhere_but_in_the_email(context: Make, channel: str, template: str) -> None:
     data = {"service": "db", "password": "hunter2", "more": [{"password": "hunter2"}]}

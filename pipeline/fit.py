@@ -1,0 +1,94 @@
+"""Makes words and data fit a channel: its length, its lines, what it can show besides."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any, Final
+
+from channels.base import Message
+from channels.sms import body
+from pipeline import wording
+
+TELEGRAM_LENGTH: Final = (
+    4096  # UTF-16 units, counted by Telegram without the escapes; with them we are on the safe side
+)
+MOST_DATA: Final = 2048  # bytes of JSON; FCM and APNs take 4 KB with the words
+
+_BLANK_LINES: Final = re.compile(r"[ \t]*\n(?:[ \t]*\n)+")
+_ENDS: Final = ".,:;!?…"
+_PICTURE: Final = re.compile(r"https://[^\s<>\"'\\]{3,2000}", re.IGNORECASE)
+
+
+def tidy(text: str) -> str:
+    """`text` with at most one blank line in a row and none at its ends."""
+    return _BLANK_LINES.sub("\n\n", text).strip()
+
+
+def whole_lines(text: str) -> str:
+    """As many whole lines as Telegram and WhatsApp take: no line of ours leaves a mark open, so none is cut through."""
+    if len(text) * 2 <= TELEGRAM_LENGTH or _units(text) <= TELEGRAM_LENGTH:
+        return text
+    kept, room = [], TELEGRAM_LENGTH - 2
+    for line in text.split("\n"):
+        room -= _units(line) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    return "\n".join([*kept, "…"])
+
+
+def in_one_line(text: str, limit: int) -> str:
+    """The lines of `text` as one of at most `limit` characters, each line apart from the next."""
+    lines = [stripped for line in text.split("\n") if (stripped := " ".join(line.split()))]
+    joined = "".join(line + (" " if line[-1] in _ENDS else "; ") for line in lines[:-1]) + "".join(lines[-1:])
+    return wording.cut(joined, limit)
+
+
+def and_more(title: str, count: int, limit: int) -> str:
+    """`title` with how many others it stands for: "X and 12 more", which is never what is cut."""
+    more = f" and {count} more" if count > 0 else ""
+    return wording.cut(title, limit - len(more)) + more
+
+
+def with_link(text: str, link: str | None, segments: int) -> str:
+    """A text message with `link` at its end if both travel whole in so many parts."""
+    if link is None or len(text) + len(link) >= 160 * segments:
+        return text
+    sent = body(Message("", "", "", "", text=f"{text} {link}"), segments)
+    return f"{text} {link}" if sent.endswith(f" {link}") else text
+
+
+def plain_values(data: Mapping[str, Any], secret: tuple[str, ...]) -> dict[str, str | int | float | bool]:
+    """What an app is told of an event: the fields that are one value and no secret, as many as fit into 2 KB."""
+    told: dict[str, str | int | float | bool] = {}
+    room = MOST_DATA - 2
+    for name, value in islice(data.items(), 200):
+        if name in secret or not _is_plain(value):
+            continue
+        said = wording.clean(value) if isinstance(value, str) else value
+        room_left = room - len(json.dumps({wording.clean(name): said}, ensure_ascii=False).encode())
+        if room_left >= 0:
+            told[wording.clean(name)], room = said, room_left
+    return told
+
+
+def picture(data: Mapping[str, Any], secret: tuple[str, ...]) -> str | None:
+    """The picture of an event: ``data.image_url``, if it is a web address that nobody can read on the way."""
+    given = data.get("image_url") if "image_url" not in secret else None
+    return given if isinstance(given, str) and _PICTURE.fullmatch(given) else None
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= MOST_DATA
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, bool) or (isinstance(value, int) and abs(value) < 2**63)
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
