@@ -22,6 +22,7 @@ TITLE_LIMIT: Final = 500  # characters of a subject or a name
 _CONTENT_TYPE: Final = re.compile(r"([a-z0-9!#$&^_.+-]{1,100})/([a-z0-9!#$&^_.+-]{1,100})", re.IGNORECASE)
 _LOCAL_PART: Final = re.compile(r"[^\s\x00-\x20\x7f()<>\[\]:;@\\,\"]{1,64}")
 _ONE_CLICK: Final = re.compile(r"https?://[!-;=?-~]{1,950}")  # printable ASCII without <>, on one line (RFC 8058)
+_NOT_IN_NAMES: Final = str.maketrans(dict.fromkeys('<>"\\', " "))
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?", re.IGNORECASE)
 
 
@@ -67,8 +68,12 @@ class Mailbox:
         return HeaderAddress(display_name=self.name, username=self.local, domain=self.domain)
 
     def __str__(self) -> str:
-        """``Name <address>`` for an API: the name quoted where it needs it, not encoded."""
-        return str(self.header())
+        """``Name <address>`` for an API: the name quoted where it needs it, not encoded.
+
+        Without what only looks like an address or an escape: APIs parse this with patterns of their own.
+        """
+        name = one_line(self.name.translate(_NOT_IN_NAMES))
+        return str(HeaderAddress(display_name=name, username=self.local, domain=self.domain))
 
 
 def mailbox(address: str, name: str | None = None) -> Mailbox:
@@ -154,7 +159,7 @@ def plain_text(message: Message) -> str:
 
 def _said_by(html: str) -> str:
     """Loaded when it is first needed: most mails have a text, and the parser takes 10 MiB."""
-    from inscriptis import get_text
+    from inscriptis import get_text  # type: ignore[import-untyped]
 
     try:
         return str(get_text(html)).strip()

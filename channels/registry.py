@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from channels.base import Provider
+from channels.email_postmark import PostmarkProvider
+from channels.email_resend import ResendProvider
+from channels.email_sendgrid import SendGridProvider
+from channels.email_ses import SesProvider
 from channels.email_smtp import SmtpProvider
 from channels.preview import PREVIEWED, preview_of
 from channels.sms_sns import SnsProvider
@@ -16,7 +20,13 @@ from channels.whatsapp import WhatsAppProvider
 from config.settings import Settings, SettingsError
 
 PROVIDERS: Final[Mapping[str, Mapping[str, type[Provider]]]] = {
-    "email": {"smtp": SmtpProvider},
+    "email": {
+        "smtp": SmtpProvider,
+        "resend": ResendProvider,
+        "sendgrid": SendGridProvider,
+        "ses": SesProvider,
+        "postmark": PostmarkProvider,
+    },
     "sms": {"twilio": TwilioProvider, "sns": SnsProvider},
     "telegram": {"telegram": TelegramProvider},
     "webhook": {"webhook": WebhookProvider},
@@ -49,8 +59,7 @@ def _order(channel: str, table: Mapping[str, type[Provider]], settings: Settings
     """In which order a channel's providers are tried; only email has a setting for it."""
     if channel != "email":
         return tuple(table)
-    known = Settings.model_fields["email_providers"].default
-    unknown = [name for name in settings.email_providers if name not in known]
+    unknown = [name for name in settings.email_providers if name not in table]
     if unknown:
-        raise SettingsError(f"BELLWIRE_EMAIL_PROVIDERS: must be of {', '.join(known)}, not {', '.join(unknown)}")
-    return tuple(name for name in settings.email_providers if name in table)
+        raise SettingsError(f"BELLWIRE_EMAIL_PROVIDERS: must be of {', '.join(table)}, not {', '.join(unknown)}")
+    return tuple(dict.fromkeys(settings.email_providers))

@@ -24,7 +24,7 @@ from channels.base import (
 )
 from channels.preview import PREVIEWED, preview_of
 from channels.registry import PROVIDERS
-from workers.receivers.desks import sns, twilio, whatsapp
+from workers.receivers.desks import postmark, resend, sendgrid, ses, sns, twilio, whatsapp
 from workers.receivers.script import Fault, Ledger, Reply
 from workers.receivers.together import Receivers
 
@@ -49,6 +49,34 @@ class Double:
 
 
 DOUBLES = {
+    "postmark": Double(
+        receiver=lambda running: running.lab,
+        settings=lambda running: {
+            "postmark_url": running.lab.url_of("postmark"),
+            "postmark_token": postmark.TOKEN,
+        },
+        address=lambda _: Address("someone@example.org", "Some One"),
+    ),
+    "resend": Double(
+        receiver=lambda running: running.lab,
+        settings=lambda running: {"resend_url": running.lab.url_of("resend"), "resend_api_key": resend.KEY},
+        address=lambda _: Address("someone@example.org", "Some One"),
+    ),
+    "sendgrid": Double(
+        receiver=lambda running: running.lab,
+        settings=lambda running: {"sendgrid_url": running.lab.url_of("sendgrid"), "sendgrid_api_key": sendgrid.KEY},
+        address=lambda _: Address("someone@example.org", "Some One"),
+    ),
+    "ses": Double(
+        receiver=lambda running: running.lab,
+        settings=lambda running: {
+            "ses_url": running.lab.url_of("ses"),
+            "aws_access_key_id": ses.KEY_ID,
+            "aws_secret_access_key": ses.SECRET,
+            "aws_region": ses.REGION,
+        },
+        address=lambda _: Address("someone@example.org", "Some One"),
+    ),
     "smtp": Double(
         receiver=lambda running: running.mail,
         settings=lambda running: {"smtp_url": running.mail.url},
