@@ -101,6 +101,8 @@ USER: Final = {
     "time_zone": "Europe/Berlin",
     "quiet_hours": {"from": "22:00", "to": "07:00"},
     "digest": {"cron": "0 8 * * *"},
+    "apprise": "discord://•••9f86d081",
+    "disabled_channels": ["sms"],
     "roles": ["operations"],
     "customers": [],
     "created_at": MOMENT,

@@ -29,6 +29,7 @@ EXAMPLE: Final = {
     "customers": ["0192f0c1-2f6a-7b1e-8e55-6f1f3c1a9d01"],
     "quiet_hours": {"from": "22:00", "to": "07:00"},
     "digest": {"cron": "0 8 * * *"},
+    "disabled_channels": ["sms"],
 }
 
 

@@ -12,9 +12,11 @@ import phonenumbers
 from babel import Locale, UnknownLocaleError
 from email_validator import EmailNotValidError, validate_email
 
-from config.fields import Fields, check_list, check_text, field_at
+from channels.apprise import check_apprise
+from config.fields import Fields, check_list, check_text, check_word, field_at
 from domain.cron import cron_problem
 from domain.errors import InvalidInputError
+from domain.vocabulary import CHANNEL_ALIASES, CHANNELS
 from pipeline.identifiers import check_uuid
 
 MOST_ROLES: Final = 100
@@ -105,6 +107,14 @@ def _customers(value: object, at: str) -> list[str]:
     return sorted({check_uuid(entry, entry_at) for entry_at, entry in check_list(value, at)})
 
 
+def _channels(value: object, at: str) -> list[str]:
+    """Channels by their names, in one order whatever order they were given in."""
+    known = (*CHANNELS, *CHANNEL_ALIASES)
+    given = [check_word(entry, entry_at, known) for entry_at, entry in check_list(value, at)]
+    named = {CHANNEL_ALIASES.get(channel, channel) for channel in given}
+    return [channel for channel in CHANNELS if channel in named]
+
+
 def _quiet_hours(value: object, at: str) -> dict[str, str]:
     fields = Fields(value, at, ("from", "to"))
     hours = {name: fields.required(name) for name in ("from", "to")}
@@ -131,6 +141,8 @@ _CHECKS: Final[Mapping[str, Callable[[object, str], Any]]] = {
     "phone": _phone,
     "telegram_chat_id": _chat,
     "whatsapp": _phone,
+    "apprise": check_apprise,
+    "disabled_channels": _channels,
     "locale": _locale,
     "time_zone": _time_zone,
     "roles": _roles,

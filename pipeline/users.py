@@ -8,15 +8,19 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
+from channels.apprise import masked_address
 from config.fields import check_text
+from config.settings import SettingsError
 from domain.vocabulary import Reason
 from pipeline.audit import record
 from pipeline.contacts import check_user
 from pipeline.identifiers import check_limit, cursor_after, key_of
 from pipeline.moments import written
+from pipeline.sealing import opened, sealed
 
 PLAIN: Final = ("name", "email", "phone", "telegram_chat_id", "whatsapp", "locale", "time_zone")
 SHAPED: Final = ("quiet_hours", "digest")
+TOLD: Final = ("roles", "customers", "disabled_channels")  # what the audit repeats
 
 # Its row is locked until the end of the transaction, whether it was there or not.
 ENSURE = text("""
@@ -102,7 +106,7 @@ def put_user(
     connection.execute(ENSURE, {"tenant": tenant, "id": user_id})
     _change(connection, tenant, user_id, changes)
     # Which fields, not which values: the audit outlives the user.
-    after = {"changed": sorted(changes)} | {name: changes[name] for name in ("roles", "customers") if name in changes}
+    after = {"changed": sorted(changes)} | {name: changes[name] for name in TOLD if name in changes}
     record(connection, tenant=tenant, actor=actor, action="user.put", subject=user_id, after=after, remote=remote)
     stored = get_user(connection, tenant=tenant, user_id=user_id)
     assert stored is not None  # its row is locked
@@ -144,22 +148,31 @@ def list_users(
 
 
 def _change(connection: Connection, tenant: str, user_id: str, changes: Mapping[str, Any]) -> None:
-    values: dict[str, Any] = {"tenant": tenant, "id": user_id}
-    parts = []
-    for name in PLAIN:
-        if name in changes:
-            parts.append(f"{name} = :{name}")
-            values[name] = changes[name]
-    for name in SHAPED:
-        if name in changes:
-            parts.append(f"{name} = cast(:{name} AS jsonb)")
-            values[name] = None if changes[name] is None else json.dumps(changes[name])
+    parts, values = _columns(changes)
     if parts:
-        connection.execute(text(CHANGE.format(changes=", ".join(parts))), values)
+        named = {**values, "tenant": tenant, "id": user_id}
+        connection.execute(text(CHANGE.format(changes=", ".join(parts))), named)
     if "roles" in changes:
         _replace(connection, (DROP_ROLES, ADD_ROLES), tenant, user_id, changes["roles"] or ())
     if "customers" in changes:
         _replace(connection, (DROP_CUSTOMERS, ADD_CUSTOMERS), tenant, user_id, changes["customers"] or ())
+
+
+def _columns(changes: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """The assignments of an UPDATE and their values."""
+    parts = [f"{name} = :{name}" for name in PLAIN if name in changes]
+    values = {name: changes[name] for name in PLAIN if name in changes}
+    for name in SHAPED:
+        if name in changes:
+            parts.append(f"{name} = cast(:{name} AS jsonb)")
+            values[name] = None if changes[name] is None else json.dumps(changes[name])
+    if "apprise" in changes:
+        parts.append("apprise = :apprise")
+        values["apprise"] = None if changes["apprise"] is None else sealed(changes["apprise"].encode())
+    if "disabled_channels" in changes:
+        parts.append("disabled_channels = cast(:disabled_channels AS text[])")
+        values["disabled_channels"] = changes["disabled_channels"] or []
+    return parts, values
 
 
 def _replace(
@@ -173,8 +186,20 @@ def _user(row: Row[Any]) -> dict[str, Any]:
     return {
         "id": row.id,
         **{name: getattr(row, name) for name in (*PLAIN, *SHAPED)},
+        "apprise": _masked(row.apprise),
+        "disabled_channels": list(row.disabled_channels),
         "roles": list(row.roles),
         "customers": list(row.customers),
         "created_at": written(row.created_at),
         "updated_at": written(row.updated_at),
     }
+
+
+def _masked(stored: str | None) -> str | None:
+    """The service of a sealed Apprise address; that the key to it is gone must not hide the rest of the user."""
+    if stored is None:
+        return None
+    try:
+        return masked_address(opened(stored).decode())
+    except SettingsError:
+        return masked_address(stored)

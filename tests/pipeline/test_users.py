@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from config.settings import settings
 from domain.errors import InvalidInputError
+from pipeline.sealing import _seal, opened
 from pipeline.setup import ensure_tenant
 from pipeline.users import delete_user, get_user, list_users, put_user
 from pipeline.webhooks import list_webhooks, put_webhook
@@ -80,6 +82,10 @@ def test_put_merges_lists_are_replaced_and_null_clears(world: Any) -> None:
         ({"digest": {"cron": "daily"}}, "digest.cron"),
         ({"digest": {"cron": "61 8 * * *"}}, "digest.cron"),
         ({"name": "a\x00b"}, "name"),
+        ({"apprise": "json://127.0.0.1/"}, "apprise"),
+        ({"apprise": ["discord://a/b"]}, "apprise"),
+        ({"disabled_channels": "email"}, "disabled_channels"),
+        ({"disabled_channels": ["email", "fax"]}, "disabled_channels[1]"),
         ({"shoe_size": 44}, "shoe_size"),
         ([], ""),
     ],
@@ -97,6 +103,41 @@ def test_an_id_that_cannot_be_one_is_refused(world: Any, user_id: str) -> None:
     with world.begin() as connection, pytest.raises(InvalidInputError) as raised:
         put_user(connection, tenant="acme", user_id=user_id, body={}, actor="cli")
     assert raised.value.field == "user_id"
+
+
+DISCORD = f"discord://{'1' * 18}/{'top-secret' * 6}"
+
+
+def test_an_apprise_address_is_sealed_and_only_its_service_is_shown(world: Any) -> None:
+    stored = put(world, apprise=DISCORD)
+    assert stored["apprise"].startswith("discord://•••")
+    (row,) = world.execute("SELECT apprise, u::text AS row FROM users u")
+    assert opened(row.apprise).decode() == DISCORD
+    assert "top-secret" not in f"{row.row} {stored} {world.audit()}"
+    assert put(world, email="a@example.org")["apprise"] == stored["apprise"]
+    assert put(world, apprise=None)["apprise"] is None
+
+
+def test_a_user_is_shown_although_the_key_to_his_apprise_address_is_gone(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(world, apprise=DISCORD)
+    monkeypatch.setenv("BELLWIRE_SECRET_KEY", "n" * 40)
+    for cached in (settings, _seal, opened):
+        cached.cache_clear()
+    with world.begin() as connection:
+        found = get_user(connection, tenant="acme", user_id="u1")
+    opened.cache_clear()
+    assert found is not None
+    assert found["apprise"].startswith("apprise://•••")
+
+
+def test_channels_are_switched_off_by_any_of_their_names(world: Any) -> None:
+    assert put(world)["disabled_channels"] == []
+    stored = put(world, disabled_channels=["websocket", "sms", "email", "system", "sms"])
+    assert stored["disabled_channels"] == ["email", "sms", "in_app"]
+    assert world.audit()[-1].after["disabled_channels"] == ["email", "sms", "in_app"]
+    assert put(world, disabled_channels=None)["disabled_channels"] == []
 
 
 def test_users_are_listed_page_by_page(world: Any) -> None:
