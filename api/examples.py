@@ -37,6 +37,7 @@ DELIVERY: Final = {
     "sent_at": MOMENT,
     "delivered_at": None,
     "failed_at": None,
+    "folded_into": None,
     "attempts": [ATTEMPT],
 }
 EVENT: Final = {

@@ -63,6 +63,8 @@ def _of_delivery(delivery: Mapping[str, Any]) -> str:
         return "It is in the inbox."
     if delivery["reason"] == Reason.PREVIEW:
         return f"It is {reason_in_words(delivery['reason'])}; `bellwire previews ID` shows it."
+    if delivery["folded_into"] is not None:
+        return f"It is told in one message together with delivery {delivery['folded_into']}."
     said = _in_state(delivery)
     last = delivery["attempts"][-1] if delivery["attempts"] else None
     if last is None or last["outcome"] == "sent":

@@ -30,7 +30,7 @@ EVENT = """
 DELIVERY = """
     d.id::text AS id, d.tenant, d.event_id::text AS event_id, d.notification_id::text AS notification_id, d.channel,
     d.provider, d.address, d.name, d.status, d.reason, d.due_at, d.created_at, d.sent_at, d.delivered_at, d.failed_at,
-    e.type AS event, n.recipient"""
+    d.folded_into::text AS folded_into, e.type AS event, n.recipient"""
 
 OF_DELIVERY = "JOIN events e ON e.id = d.event_id LEFT JOIN notifications n ON n.id = d.notification_id"
 
@@ -276,6 +276,7 @@ def _delivery(row: Row[Any], attempts: list[dict[str, Any]]) -> dict[str, Any]:
         "sent_at": written(row.sent_at),
         "delivered_at": written(row.delivered_at),
         "failed_at": written(row.failed_at),
+        "folded_into": row.folded_into,
         "attempts": attempts,
     }
 

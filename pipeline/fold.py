@@ -1,0 +1,162 @@
+"""Fold: what a recipient had no room for goes out as one message, "and N more", when the window has ended.
+
+One delivery carries the others; they end as `cancelled`, `folded`, and name it. Nothing is dropped without being told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, text
+
+from domain.vocabulary import Reason, Severity
+from pipeline.counts import shard
+from pipeline.document import document
+
+MOST_TITLES: Final = 20
+MOST_ALONG: Final = 1_000  # that one claim folds beside those that it claimed
+
+# What came beyond the cap was held until the same moment, give or take the time that settling took; a minute joins it.
+# The third part keeps them together when a delivery that carries others is folded itself. Ours are locked by the claim,
+# and nobody waits for the rest, so this can be part of no deadlock.
+FOLD = text("""
+WITH claimed AS (
+    SELECT * FROM jsonb_to_recordset(cast(:folded AS jsonb)) AS f(id uuid, carrier uuid)
+),
+carriers AS (
+    SELECT * FROM jsonb_to_recordset(cast(:carriers AS jsonb)) AS c(id uuid, tenant text, address text, user_id text)
+),
+along AS (
+    SELECT d.id, c.id AS carrier
+    FROM deliveries d
+    JOIN carriers c ON c.tenant = d.tenant AND c.address = d.address
+    JOIN events e ON e.id = d.event_id
+    LEFT JOIN notifications n ON n.id = d.notification_id
+    WHERE d.channel = (SELECT channel FROM deliveries WHERE id = cast(:one AS uuid)) AND d.priority = ANY('{0,1,2,3}')
+      AND d.due_at <= now() + interval '1 minute' AND d.status = 'held' AND d.reason = 'too_many'
+      AND n.user_id IS NOT DISTINCT FROM c.user_id AND (e.expires_at IS NULL OR e.expires_at > now())
+    ORDER BY d.due_at LIMIT :most FOR NO KEY UPDATE OF d SKIP LOCKED
+),
+going AS (SELECT id, carrier FROM claimed UNION ALL SELECT id, carrier FROM along),
+folded AS (
+    UPDATE deliveries d SET status = 'cancelled', reason = 'folded', folded_into = g.carrier, due_at = NULL,
+        lease_until = NULL, lease_token = NULL
+    FROM going g
+    WHERE d.id = g.id AND (d.status = 'held' OR (d.status = 'processing' AND d.lease_token = :token))
+    RETURNING d.id, d.tenant, d.channel
+),
+passed_on AS (UPDATE deliveries d SET folded_into = g.carrier FROM going g WHERE d.folded_into = g.id),
+counted AS (
+    INSERT INTO statistics AS s (hour, tenant, channel, status, reason, shard, count)
+    SELECT date_trunc('hour', now(), 'UTC'), tenant, channel, 'cancelled', 'folded', cast(:shard AS smallint), count(*)
+    FROM folded GROUP BY tenant, channel ORDER BY tenant, channel
+    ON CONFLICT (hour, tenant, channel, status, reason, shard) DO UPDATE SET count = s.count + excluded.count
+)
+SELECT id::text FROM folded
+""")
+
+CARRIED = text(f"""
+SELECT c.id::text AS carrier, m.others, m.titles
+FROM unnest(cast(:ids AS uuid[])) AS c(id)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS others,
+           (array_agg(n.title ORDER BY d.id DESC) FILTER (WHERE n.id IS NOT NULL))[1 : {MOST_TITLES}] AS titles
+    FROM deliveries d LEFT JOIN notifications n ON n.id = d.notification_id WHERE d.folded_into = c.id
+) m
+WHERE m.others > 0
+""")
+
+# In the order of their ids, as settling locks them.
+TOLD = text("""
+WITH arrived AS (
+    SELECT n.id FROM notifications n
+    WHERE n.id IN (SELECT d.notification_id FROM deliveries d WHERE d.folded_into = ANY(cast(:ids AS uuid[])))
+      AND n.status = 'created'
+    ORDER BY n.id FOR NO KEY UPDATE
+)
+UPDATE notifications n SET status = 'delivered' FROM arrived WHERE n.id = arrived.id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """What a message tells beside its own news: how many others, and the titles of the newest, at most twenty."""
+
+    count: int
+    titles: tuple[str, ...]
+
+
+def fold(connection: Connection, token: int, rows: Sequence[Row[Any]]) -> tuple[set[str], dict[str, More]]:
+    """Fold what waited for the end of a recipient's window; two statements at most, none for deliveries that are new.
+
+    To be called in the transaction of the claim, with its rows. Of several for one recipient the gravest and newest
+    carries the others, among them what is due by now and was not claimed. One that is not wanted any more carries
+    nothing and is not folded either: looking again ends it with its own reason.
+
+    A carrier that ends otherwise than by being sent (acknowledged, expired) takes those that it carries along: they
+    stay `cancelled`, `folded`, and are found in the recipient's inbox. As a dead letter it is replayed with them.
+
+    Args:
+        token: of the claim; a delivery whose lease is not ours is not changed.
+
+    Returns:
+        The ids among `rows` that are not to be sent, and what the others carry, whenever it was folded.
+    """
+    into, carriers = _choose(rows)
+    gone: set[str] = set()
+    if carriers:
+        values = {
+            "folded": document([{"id": id_, "carrier": carrier} for id_, carrier in into.items()]),
+            "carriers": document(
+                [
+                    {"id": row.id, "tenant": row.tenant, "address": row.address, "user_id": row.user_id}
+                    for row in carriers
+                ]
+            ),
+            "one": carriers[0].id,
+            "most": MOST_ALONG,
+            "token": token,
+            "shard": shard(),
+        }
+        gone = set(connection.execute(FOLD, values).scalars()) & into.keys()
+    seen = [row.id for row in rows if row.id not in gone and _may_carry(row)]
+    return gone, _carried(connection, seen) if seen else {}
+
+
+def told_along(connection: Connection, carrier_ids: Collection[str]) -> None:
+    """The recipients were told of all that these deliveries carry: to be called when they are settled as sent."""
+    if carrier_ids:
+        connection.execute(TOLD, {"ids": list(carrier_ids)})
+
+
+def _choose(rows: Sequence[Row[Any]]) -> tuple[dict[str, str], list[Row[Any]]]:
+    """Which carries which, by their ids, and who carries or might."""
+    now = datetime.now(UTC)
+    groups: dict[tuple[str, str, str | None], list[Row[Any]]] = {}
+    for row in rows:
+        if row.earlier_reason == Reason.TOO_MANY and _wanted(row, now):
+            groups.setdefault((row.tenant, row.address, row.user_id), []).append(row)
+    carriers = [max(group, key=lambda row: (Severity(row.severity).rank, row.id)) for group in groups.values()]
+    into = {
+        row.id: carrier.id
+        for carrier, group in zip(carriers, groups.values(), strict=True)
+        for row in group
+        if row.id != carrier.id
+    }
+    return into, carriers
+
+
+def _wanted(row: Row[Any], now: datetime) -> bool:
+    return not row.acknowledged and not row.resolved and (row.expires_at is None or row.expires_at > now)
+
+
+def _may_carry(row: Row[Any]) -> bool:
+    """Something happened to it before: a delivery that is claimed for the first time carries nothing."""
+    return row.earlier_reason is not None or row.was_lost or row.failures > 0
+
+
+def _carried(connection: Connection, ids: list[str]) -> dict[str, More]:
+    return {row.carrier: More(row.others, tuple(row.titles or ())) for row in connection.execute(CARRIED, {"ids": ids})}
