@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final, Self
 
 import aiohttp
@@ -71,7 +72,7 @@ class WhatsAppProvider(Provider):
     }
 
     def __init__(self, token: str, phone_number_id: str, template: str, language: str, url: str) -> None:
-        """`template`: the one for messages that name none, with two places: a title and a text."""
+        """`template`: the one for messages whose own has no name, with two places: a title and a text."""
         if not _ID.fullmatch(phone_number_id):
             raise SettingsError("BELLWIRE_WHATSAPP_PHONE_NUMBER_ID: must be the number's id, digits only")
         if not _NAME.fullmatch(template):
@@ -113,8 +114,9 @@ class WhatsAppProvider(Provider):
                 return await self._post(message, number, free_form(message))
             except SessionOverError:
                 pass
-        template = message.template or Template(*self._template, (message.title or "", message.text))
-        return await self._post(message, number, filled(template))
+        asked = message.template or Template("", "", (message.title or "", message.text))
+        own = replace(asked, name=asked.name or self._template[0], language=asked.language or self._template[1])
+        return await self._post(message, number, filled(own))
 
     async def _post(self, message: Message, number: str, content: dict[str, Any]) -> Receipt:
         if self._session is None:
@@ -137,9 +139,8 @@ class WhatsAppProvider(Provider):
 
 
 def free_form(message: Message) -> dict[str, Any]:
-    """What may be said within the session: a picture with the text below it, or the text under its title in bold."""
-    title, text = clean(message.title or "").replace("*", "").replace("\n", " "), clean(message.text)
-    whole = "\n\n".join(part for part in (title and f"*{title}*", text) if part) or message.event_type
+    """What may be said within the session: the text, below a picture if there is one. Its marks are WhatsApp's own."""
+    whole = clean(message.text) or clean(message.title or "") or message.event_type
     if message.image:
         return {"type": "image", "image": {"link": message.image, "caption": cut_to_units(whole, CAPTION_LENGTH)}}
     return {"type": "text", "text": {"body": cut_to_units(whole, TEXT_LENGTH), "preview_url": False}}
