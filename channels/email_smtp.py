@@ -5,17 +5,31 @@ from __future__ import annotations
 import asyncio
 import smtplib
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Self
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final, NamedTuple, Self
 
-from channels.base import Address, Bulkhead, Capabilities, Message, NotSentError, Provider, Receipt, RefusedError
-from channels.mime import Mailbox, compose, mailbox, message_id, sender
-from channels.smtp import Account, Attempt, AttemptEndedError, ClosingError, Connection, Step, words
+from channels.base import AccountError, Address, Capabilities, Message, NotSentError, Provider, Receipt, RefusedError
+from channels.email import BULKHEAD, PARTS
+from channels.guard import AddressRefusedError, Guard
+from channels.letter import default_sender, recipient, sender_of
+from channels.mime import Mailbox, compose, message_id
+from channels.smtp import Attempt, AttemptEndedError, ClosingError, Connection, Step, is_refused_login, words
+from channels.smtp_account import Account
 from config.settings import Settings, SettingsError
 
 DEADLINE: Final = 20.0  # seconds
 GRACE: Final = 0.25  # seconds at the end of the deadline, in which a broken connection's thread may still report
-CONCURRENT: Final = 5
+
+
+class Mail(NamedTuple):
+    """What goes over the line, with its envelope."""
+
+    sender: Mailbox
+    to: Mailbox
+    content: bytes
 
 
 class SmtpProvider(Provider):
@@ -24,10 +38,11 @@ class SmtpProvider(Provider):
     channel = "email"
     name = "smtp"
     capabilities = Capabilities(
-        parts=frozenset({"title", "text", "html", "attachments"}),
-        bulkhead=Bulkhead(concurrent=CONCURRENT, waiting=20, shared=True),
+        parts=PARTS,
+        bulkhead=BULKHEAD,
         deadline=DEADLINE,
     )
+    credentials = MappingProxyType({"url": "smtp_url"})
 
     def __init__(self, account: Account, from_: Mailbox) -> None:
         self._account = account
@@ -35,7 +50,7 @@ class SmtpProvider(Provider):
         self._lock = threading.Lock()
         self._idle: list[Connection] = []
         # Twice as many threads as sends: one that hangs in a name server's silence takes none of the next one's time.
-        self._threads = ThreadPoolExecutor(2 * CONCURRENT, thread_name_prefix="smtp")
+        self._threads = ThreadPoolExecutor(2 * BULKHEAD.concurrent, thread_name_prefix="smtp")
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self | None:
@@ -50,19 +65,21 @@ class SmtpProvider(Provider):
             account = Account.from_url(settings.smtp_url.get_secret_value())
         except ValueError as error:
             raise SettingsError(f"BELLWIRE_SMTP_URL: {error}") from None
-        try:
-            return cls(account, sender(settings.email_from))
-        except ValueError:
-            raise SettingsError("BELLWIRE_EMAIL_FROM: must look like Name <address@example.org>") from None
+        return cls(account, default_sender(settings))
+
+    @classmethod
+    def from_account(cls, settings: Settings, credentials: Mapping[str, str]) -> Self | None:
+        """A tenant's own server, which every connection checks: it must not lead into our networks."""
+        provider = super().from_account(settings, credentials)
+        if provider is not None:
+            provider._account = replace(provider._account, guard=Guard(settings.webhook_allow_networks))
+        return provider
 
     async def send(self, message: Message, address: Address) -> Receipt:
         """Send one mail; see `Provider.send`. The receipt's id is the mail's Message-ID."""
-        try:
-            to = mailbox(address.value, address.name)
-        except ValueError:
-            raise RefusedError("not an email address") from None
+        from_, to = sender_of(message, self._from), recipient(address)
         attempt = Attempt()
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self._attempt, attempt, message, to)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, self._attempt, attempt, message, from_, to)
         work.add_done_callback(_retrieve)
         try:
             await asyncio.wait({work}, timeout=self.capabilities.deadline - GRACE)
@@ -73,33 +90,36 @@ class SmtpProvider(Provider):
             await asyncio.wait({work}, timeout=GRACE)
         if not work.done():
             raise attempt.lost("no answer in time")
-        return Receipt(message_id=message_id(message, self._from), detail=f"SMTP {work.result()}")
+        return Receipt(message_id=message_id(message, from_), detail=f"SMTP {work.result()}")
 
-    def _attempt(self, attempt: Attempt, message: Message, to: Mailbox) -> str:
+    def _attempt(self, attempt: Attempt, message: Message, from_: Mailbox, to: Mailbox) -> str:
         """The whole of one attempt, in a thread."""
         try:
-            return self._deliver(attempt, compose(message, self._from, to), to)
+            return self._deliver(attempt, Mail(from_, to, compose(message, from_, to)))
+        except AddressRefusedError as error:
+            raise AccountError(str(error)) from None
         except (AttemptEndedError, smtplib.SMTPException, OSError) as error:
-            raise attempt.lost(words(error)) from None
+            raise AccountError(words(error)) if is_refused_login(error) else attempt.lost(words(error)) from None
         finally:
             attempt.use(None)
 
-    def _deliver(self, attempt: Attempt, mail: bytes, to: Mailbox) -> str:
+    def _deliver(self, attempt: Attempt, mail: Mail) -> str:
         """Over a connection that rests, if there is one; should the server have given it up, over a new one."""
         connection = self._take(attempt)
         if connection is not None:
             try:
-                return self._use(connection, attempt, mail, to)
+                return self._use(connection, attempt, mail)
             except (ClosingError, smtplib.SMTPServerDisconnected, OSError):
                 if attempt.step >= Step.BODY:
                     raise
-        return self._use(Connection(self._account, attempt), attempt, mail, to)
+        return self._use(Connection(self._account, attempt), attempt, mail)
 
-    def _use(self, connection: Connection, attempt: Attempt, mail: bytes, to: Mailbox) -> str:
+    def _use(self, connection: Connection, attempt: Attempt, mail: Mail) -> str:
+        international = mail.to.international or mail.sender.international
         try:
-            if to.international and not connection.takes_utf8:
+            if international and not connection.takes_utf8:
                 raise RefusedError("the server does not take international addresses (SMTPUTF8)")
-            answer = connection.deliver(attempt, self._from.address, to.address, mail, to.international)
+            answer = connection.deliver(attempt, mail.sender.address, mail.to.address, mail.content, international)
         except ClosingError:
             connection.close()
             raise

@@ -117,8 +117,8 @@ _NOT_IN_HEADERS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def compose(message: Message, from_: Mailbox, to: Mailbox) -> bytes:
-    """The whole email, lines ending in CRLF, all of them ASCII unless the address is international."""
-    policy = _POLICY.clone(utf8=True) if to.international else _POLICY
+    """The whole email, lines ending in CRLF, all of them ASCII unless an address is international."""
+    policy = _POLICY.clone(utf8=True) if to.international or from_.international else _POLICY
     mail = EmailMessage(policy=policy)
     mail["From"] = from_.header()
     mail["To"] = to.header()

@@ -9,13 +9,12 @@ import socket
 import ssl
 import threading
 import time
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 from typing import Final
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from channels.base import NotSentError, OutcomeUnknownError, RefusedError, SendError
+from channels.base import AccountError, Fate, NotSentError, OutcomeUnknownError, RefusedError, SendError
+from channels.smtp_account import Account, connect, tls_context
 
 CONNECT_TIMEOUT: Final = 8.0  # seconds for one address of the server, and for its greeting
 STEP_TIMEOUT: Final = 15.0  # seconds for a single reply; the deadline of the attempt is enforced from outside
@@ -23,6 +22,10 @@ FRESH: Final = 5.0  # seconds a connection may rest without being asked whether 
 
 _ENHANCED: Final = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}\b")
 _LOGIN_CODES: Final = frozenset({530, 534, 535, 538})  # about our account, not about the recipient
+_SENDER_CODES: Final = frozenset({550, 553})  # after MAIL: the sender is not ours to use
+# No such mailbox, host or address, or one that takes no mail any more (RFC 3463, sections 3.2 and 3.3; RFC 7505). A 550
+# without one of these may be about our reputation or about the content, and says nothing of the address.
+_GONE: Final = frozenset({b"5.1.1", b"5.1.2", b"5.1.3", b"5.1.6", b"5.1.10", b"5.2.1"})
 _LEADING_DOT: Final = re.compile(rb"^\.", re.MULTILINE)
 
 
@@ -37,44 +40,6 @@ class Step(IntEnum):
     DATA = 5
     BODY = 6
     END = 7
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Where and as whom: ``smtp://user:password@host:587?starttls=true`` or ``smtps://``.
-
-    Without `starttls` in the URL it is demanded exactly when there is a password, which must not travel in clear.
-    """
-
-    host: str
-    port: int
-    implicit_tls: bool
-    starttls: bool
-    user: str = ""
-    password: str = ""
-
-    @classmethod
-    def from_url(cls, url: str) -> Account:
-        """Raises ValueError: a sentence that does not repeat the URL."""
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            raise ValueError("must look like smtp://user:password@host:587?starttls=true") from None
-        if parts.scheme not in {"smtp", "smtps"} or not host or port == 0:
-            raise ValueError("must look like smtp://user:password@host:587?starttls=true or smtps://user:password@host")
-        starttls = parse_qs(parts.query).get("starttls", ["true" if parts.password else "false"])[-1].lower()
-        if starttls not in {"true", "false"}:
-            raise ValueError("starttls must be true or false")
-        implicit = parts.scheme == "smtps"
-        return cls(
-            host=host,
-            port=port or (465 if implicit else 587 if starttls == "true" else 25),
-            implicit_tls=implicit,
-            starttls=starttls == "true" and not implicit,
-            user=unquote(parts.username or ""),
-            password=unquote(parts.password or ""),
-        )
 
 
 class AttemptEndedError(Exception):
@@ -132,21 +97,23 @@ class _Client(smtplib.SMTP):
 
     def __init__(self, account: Account, attempt: Attempt) -> None:
         attempt.use(self)
+        self._account = account
         super().__init__(account.host, account.port, local_hostname=_own_name(), timeout=CONNECT_TIMEOUT)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return connect(self._account, timeout)
 
 
 class _TlsClient(smtplib.SMTP_SSL):
     def __init__(self, account: Account, attempt: Attempt) -> None:
         attempt.use(self)
+        self._account = account
         super().__init__(
-            account.host, account.port, local_hostname=_own_name(), timeout=CONNECT_TIMEOUT, context=_tls_context()
+            account.host, account.port, local_hostname=_own_name(), timeout=CONNECT_TIMEOUT, context=tls_context()
         )
 
-
-@cache
-def _tls_context() -> ssl.SSLContext:
-    """Certificates are verified; loading the authorities takes 20 ms."""
-    return ssl.create_default_context()
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return tls_context().wrap_socket(connect(self._account, timeout), server_hostname=host)
 
 
 @cache
@@ -177,7 +144,7 @@ class Connection:
             client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.ehlo_or_helo_if_needed()
         if account.starttls:
-            client.starttls(context=_tls_context())
+            client.starttls(context=tls_context())
             client.ehlo()
         if account.user:
             attempt.enter(Step.LOGIN)
@@ -237,8 +204,11 @@ def _expect(kind: int, attempt: Attempt, answer: tuple[int, bytes]) -> None:
     match code // 100:
         case found if found == kind:
             return
-        case 5 if code not in _LOGIN_CODES:
-            raise RefusedError(detail)
+        case 5 if code in _LOGIN_CODES or (attempt.step is Step.MAIL and code in _SENDER_CODES):
+            raise AccountError(detail)
+        case 5:
+            enhanced = _ENHANCED.match(text) if attempt.step is Step.RCPT else None
+            raise RefusedError(detail, fate=Fate.SUPPRESS if enhanced and enhanced[0] in _GONE else Fate.NONE)
         case 4 if code == 421:
             raise ClosingError(detail)
         case 4 | 5:
@@ -252,6 +222,11 @@ def _shown(code: int, text: bytes) -> str:
     """The code and the enhanced code; the words after them name people."""
     enhanced = _ENHANCED.match(text)
     return f"{code} {enhanced[0].decode()}" if enhanced else str(code)
+
+
+def is_refused_login(error: Exception) -> bool:
+    """Whether the server does not know our account; a 4xx there is a server that cannot look it up just now."""
+    return isinstance(error, smtplib.SMTPAuthenticationError) and error.smtp_code >= 500
 
 
 def words(error: Exception) -> str:

@@ -10,12 +10,24 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
-from channels.base import Address, Attachment, Message, NotSentError, OutcomeUnknownError, Receipt, RefusedError
+from channels.base import (
+    AccountError,
+    Address,
+    Attachment,
+    Fate,
+    Message,
+    NotSentError,
+    OutcomeUnknownError,
+    Receipt,
+    RefusedError,
+)
 from channels.email_smtp import SmtpProvider
-from channels.smtp import Account, Attempt, AttemptEndedError, Step
+from channels.smtp import Attempt, AttemptEndedError, Step
+from channels.smtp_account import Account
 from config.settings import SettingsError
 from workers.receivers.mail import MailReceiver
 from workers.receivers.script import Fault, Reply
@@ -75,8 +87,9 @@ ANSWERS = [
     ("greeting", 554, NotSentError, True),
     ("mail", 421, NotSentError, True),
     ("mail", 451, NotSentError, True),
-    ("mail", 530, NotSentError, True),
-    ("mail", 550, RefusedError, False),
+    ("mail", 530, AccountError, True),
+    ("mail", 550, AccountError, True),
+    ("mail", 553, AccountError, True),
     ("mail", 552, RefusedError, False),
     ("rcpt", 421, NotSentError, True),
     ("rcpt", 450, NotSentError, False),
@@ -103,6 +116,37 @@ def test_the_servers_answer_decides(step, code, kind, against, mail, provider_of
     assert "someone" not in caught.value.detail
     assert "private" not in caught.value.detail
     assert not mail.times_accepted()
+
+
+# What the server says of a recipient, and what follows for the address.
+FATES = [
+    ("550 5.1.1", Fate.SUPPRESS),
+    ("550 5.1.2", Fate.SUPPRESS),
+    ("553 5.1.3", Fate.SUPPRESS),
+    ("551 5.1.6", Fate.SUPPRESS),
+    ("556 5.1.10", Fate.SUPPRESS),
+    ("550 5.2.1", Fate.SUPPRESS),
+    ("550 5.7.1", Fate.NONE),
+    ("552 5.2.2", Fate.NONE),
+    ("550 5.1.11", Fate.NONE),
+    ("550 no", Fate.NONE),
+]
+
+
+@pytest.mark.parametrize(("said", "fate"), FATES)
+def test_only_an_address_that_is_no_more_is_suppressed(said, fate, mail, provider_of, send):
+    code, _, words = said.partition(" ")
+    mail.script("rcpt", Reply(int(code), f"{words} someone@example.org".encode()))
+    with pytest.raises(RefusedError) as caught:
+        send(provider_of(mail.url))
+    assert caught.value.fate is fate
+
+
+def test_the_same_words_about_the_content_suppress_nobody(mail, provider_of, send):
+    mail.script("end", Reply(550, b"5.1.1 no"))
+    with pytest.raises(RefusedError) as caught:
+        send(provider_of(mail.url))
+    assert caught.value.fate is Fate.NONE
 
 
 BREAKS = [Fault.HANG, Fault.HANG_UP, Fault.RESET, Fault.TRICKLE, Fault.NONSENSE]
@@ -245,7 +289,7 @@ def test_a_login_is_made_once_a_connection(serve, provider_of, send):
 
 def test_a_refused_login_is_the_servers_failure_and_tells_no_name(serve, provider_of, send):
     receiver = serve(MailReceiver(login=("user", "secret")))
-    with pytest.raises(NotSentError, match="login refused \\(535\\)") as caught:
+    with pytest.raises(AccountError, match="login refused \\(535\\)") as caught:
         send(provider_of(receiver.url.replace("user:secret", "root:guessed")))
     assert caught.value.provider_failed
     assert "root" not in caught.value.detail
@@ -327,3 +371,64 @@ def test_a_url_that_cannot_be_used_is_explained_without_repeating_it(url, make_s
 def test_a_sender_that_cannot_be_used_is_explained(make_settings):
     with pytest.raises(SettingsError, match="BELLWIRE_EMAIL_FROM"):
         SmtpProvider.from_settings(make_settings(smtp_url="smtp://h", email_from="nobody"))
+
+
+# --- senders and unsubscribing
+
+
+@pytest.mark.mission("E-22")
+def test_a_message_chooses_its_sender(mail, provider_of, send):
+    send(provider_of(mail.url), replace(message(), sender='"Billing, Ltd" <billing@bücher.example>'))
+    sent = email.message_from_bytes(mail.received[0].body)
+    assert sent["From"] == '"Billing, Ltd" <billing@xn--bcher-kva.example>'
+    assert sent["Message-ID"] == "<delivery-1@xn--bcher-kva.example>"
+
+
+@pytest.mark.parametrize(
+    "sender", ["nobody", "a@example.org, b@example.org", "a@example.org\r\nBcc: b@example.org", ""]
+)
+def test_a_sender_that_is_no_address_waits_for_a_person_and_loses_no_mail(sender, mail, provider_of, send):
+    with pytest.raises(AccountError, match="the sender is not an email address"):
+        send(provider_of(mail.url), replace(message(), sender=sender))
+    assert mail.connections == 0
+
+
+def test_a_click_unsubscribes(mail, provider_of, send):
+    link = f"https://bellwire.example.org/u/{'t' * 400}"
+    send(provider_of(mail.url), replace(message(), unsubscribe=link))
+    assert f"\r\nList-Unsubscribe: <{link}>\r\n".encode() in mail.received[0].body
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in mail.received[0].body
+
+
+# --- a tenant's own server
+
+
+@pytest.mark.parametrize(
+    "url", ["smtp://127.0.0.1:{}", "smtps://127.0.0.1:{}", "smtp://localhost:{}", "smtp://2130706433:{}"]
+)
+def test_a_tenants_server_must_not_lie_in_our_networks(url, mail, make_settings, send):
+    provider = SmtpProvider.from_account(make_settings(), {"url": url.format(mail.port)})
+    with pytest.raises(AccountError, match="address not allowed"):
+        send(provider)
+    assert mail.connections == 0
+
+
+def test_a_tenants_server_may_lie_in_a_network_that_is_allowed(mail, make_settings, send):
+    settings = make_settings(webhook_allow_networks="127.0.0.0/8")
+    send(SmtpProvider.from_account(settings, {"url": mail.url.replace("127.0.0.1", "localhost")}))
+    assert mail.times_accepted() == {"delivery-1": 1}
+
+
+def test_a_tenants_server_that_is_not_there_is_no_fault_of_the_account(mail, make_settings, send):
+    settings = make_settings(webhook_allow_networks="127.0.0.0/8")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(NotSentError, match="connection refused") as caught:
+        send(SmtpProvider.from_account(settings, {"url": f"smtp://127.0.0.1:{port}"}))
+    assert not isinstance(caught.value, AccountError)
+
+
+def test_a_tenants_address_that_cannot_be_used_is_explained_by_the_name_in_the_api(make_settings):
+    with pytest.raises(SettingsError, match=r"^url: must look like") as caught:
+        SmtpProvider.from_account(make_settings(), {"url": "http://u:secret@h"})
+    assert "secret" not in str(caught.value)
