@@ -10,7 +10,7 @@ import contextlib
 from collections import deque
 from collections.abc import Sequence
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -120,8 +120,7 @@ class Connection(asyncio.Protocol):
         return self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods only
         self._h2.local_settings.enable_push = 0
         self._h2.initiate_connection()
         self._flush()

@@ -12,6 +12,9 @@ from channels.email_sendgrid import SendGridProvider
 from channels.email_ses import SesProvider
 from channels.email_smtp import SmtpProvider
 from channels.preview import PREVIEWED, preview_of
+from channels.push_apns import ApnsProvider
+from channels.push_fcm import FcmProvider
+from channels.push_web import WebPushProvider
 from channels.sms_sns import SnsProvider
 from channels.sms_twilio import TwilioProvider
 from channels.telegram import TelegramProvider
@@ -27,6 +30,7 @@ PROVIDERS: Final[Mapping[str, Mapping[str, type[Provider]]]] = {
         "ses": SesProvider,
         "postmark": PostmarkProvider,
     },
+    "push": {"apns": ApnsProvider, "fcm": FcmProvider, "web_push": WebPushProvider},
     "sms": {"twilio": TwilioProvider, "sns": SnsProvider},
     "telegram": {"telegram": TelegramProvider},
     "webhook": {"webhook": WebhookProvider},

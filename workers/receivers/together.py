@@ -7,7 +7,9 @@ import threading
 from types import TracebackType
 from typing import Protocol, Self
 
+from workers.receivers.apns import ApnsReceiver
 from workers.receivers.desks import DESKS
+from workers.receivers.desks.fcm import GoogleDesk
 from workers.receivers.http import HttpReceiver
 from workers.receivers.lab import Lab
 from workers.receivers.mail import MailReceiver
@@ -55,14 +57,19 @@ async def _finish() -> None:
 
 
 class Receivers(Running):
-    """One of each: `webhook`, `telegram`, `mail`, and the `lab` of all others; with the settings that lead to them."""
+    """One of each: `webhook`, `telegram`, `mail`, `apns`, and the `lab` of all others; with the settings to them.
+
+    `google`: where FCM's account logs in, on a port of its own as it is on a host of its own.
+    """
 
     def __init__(self) -> None:
         self.webhook = HttpReceiver()
         self.telegram = TelegramReceiver()
         self.mail = MailReceiver()
         self.lab = Lab(*(desk() for desk in DESKS))
-        super().__init__(self.webhook, self.telegram, self.mail, self.lab)
+        self.apns = ApnsReceiver()
+        self.google = Lab(GoogleDesk())
+        super().__init__(self.webhook, self.telegram, self.mail, self.lab, self.apns, self.google)
 
     def environment(self) -> dict[str, str]:
         """The variables with which every process of a stack sends to these receivers."""

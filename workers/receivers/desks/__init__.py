@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from workers.receivers.desks.fcm import FcmDesk
 from workers.receivers.desks.postmark import PostmarkDesk
 from workers.receivers.desks.resend import ResendDesk
 from workers.receivers.desks.sendgrid import SendGridDesk
 from workers.receivers.desks.ses import SesDesk
 from workers.receivers.desks.sns import SnsDesk
 from workers.receivers.desks.twilio import TwilioDesk
+from workers.receivers.desks.web_push import WebPushDesk
 from workers.receivers.desks.whatsapp import WhatsAppDesk
 from workers.receivers.lab import Desk
 
@@ -21,4 +23,6 @@ DESKS: Final[tuple[type[Desk], ...]] = (
     SnsDesk,
     TwilioDesk,
     WhatsAppDesk,
+    FcmDesk,
+    WebPushDesk,
 )
