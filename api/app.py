@@ -18,10 +18,12 @@ from api import (
     errors,
     events,
     health,
+    links,
     metrics,
     notifications,
     operators,
     people,
+    push_tokens,
     routes,
     suppressions,
     webhooks,
@@ -79,7 +81,19 @@ def _make() -> FastAPI:
         expose_headers=EXPOSED,
     )
     errors.install(made)
-    for room in (events, notifications, people, routes, webhooks, suppressions, operators, health, metrics):
+    for room in (
+        events,
+        notifications,
+        push_tokens,
+        people,
+        routes,
+        webhooks,
+        suppressions,
+        operators,
+        links,
+        health,
+        metrics,
+    ):
         made.include_router(room.router)
     description.install(made)
     return made

@@ -1,0 +1,170 @@
+"""Pages behind the links in messages: unsubscribe and acknowledge. GET changes nothing, POST acts without a login."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Depends, Request, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from api.body import read_body
+from models.engine import transaction
+from pipeline.acknowledge import MOST_NOTE
+from pipeline.acknowledge_link import Told, acknowledge_by_link, read_told
+from pipeline.links import ExpiredLinkError, LinkError, read_acknowledge, read_unsubscribe
+from pipeline.unsubscribe import Offer, offer, unsubscribe
+from pipeline.wording import label, moment
+
+# They are for people and for mailbox providers, not for programs that call us: docs/unsubscribe.md describes them.
+router = APIRouter(include_in_schema=False)
+
+MOST_FORM_BYTES: Final = 16 * 1024
+LOOK: Final = ["GET", "HEAD"]
+
+MESSAGES: Final = {
+    "email": "emails",
+    "sms": "text messages",
+    "push": "push notifications",
+    "telegram": "Telegram messages",
+    "whatsapp": "WhatsApp messages",
+}
+
+HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a form of ours. Any other body means no more than that it was sent (RFC 8058, section 3.2)."""
+    body = await read_body(request, MOST_FORM_BYTES)
+    try:
+        return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=20, errors="replace"))
+    except ValueError:
+        return {}
+
+
+Form = Annotated[dict[str, str], Depends(_form)]
+
+
+@router.api_route("/u/{token}", methods=LOOK)
+def show_unsubscribe(token: str) -> Response:
+    """Who would get no more of what, and a button. Changes nothing: mail scanners follow every link."""
+    try:
+        link = read_unsubscribe(token)
+    except LinkError:
+        return _unknown()
+    with transaction() as connection:
+        found = offer(connection, link)
+    return _unsubscribe_page(found, done=False, whole_group=False)
+
+
+@router.post("/u/{token}")
+def follow_unsubscribe(request: Request, token: str, form: Form) -> Response:
+    """Unsubscribe at once (RFC 8058), as often as it is asked. ``scope=group``: from the event's whole group."""
+    try:
+        link = read_unsubscribe(token)
+    except LinkError:
+        return _unknown()
+    whole_group = form.get("scope") == "group"
+    with transaction() as connection:
+        unsubscribe(connection, link, whole_group=whole_group, remote=_remote(request))
+        found = offer(connection, link)
+    return _unsubscribe_page(found, done=True, whole_group=whole_group)
+
+
+@router.api_route("/a/{token}", methods=LOOK)
+def show_acknowledge(token: str) -> Response:
+    """What would be acknowledged, and a button; or who has. Changes nothing."""
+    try:
+        link = read_acknowledge(token)
+    except LinkError as error:
+        return _expired() if isinstance(error, ExpiredLinkError) else _unknown()
+    with transaction() as connection:
+        told = read_told(connection, link)
+    return _acknowledge_page(told, just_now=False)
+
+
+@router.post("/a/{token}")
+def follow_acknowledge(request: Request, token: str, form: Form) -> Response:
+    """Acknowledge in the name of whom the message told."""
+    try:
+        link = read_acknowledge(token)
+    except LinkError as error:
+        return _expired() if isinstance(error, ExpiredLinkError) else _unknown()
+    # Browsers count a line break as one character and send two.
+    note = form.get("note", "").replace("\r\n", "\n").strip() or None
+    with transaction() as connection:
+        told, taken = acknowledge_by_link(connection, link, note=note, remote=_remote(request))
+    return _acknowledge_page(told, just_now=taken)
+
+
+def _unsubscribe_page(found: Offer, *, done: bool, whole_group: bool) -> Response:
+    return _page(
+        "unsubscribe.html",
+        tenant=found.tenant,
+        tone="good" if done else "",
+        who=found.who,
+        event=found.event,
+        group=found.group,
+        messages=MESSAGES.get(found.channel, "messages"),
+        done=done,
+        whole_group=whole_group and found.group is not None,
+    )
+
+
+def _acknowledge_page(told: Told | None, *, just_now: bool) -> Response:
+    if told is None:
+        return _nothing(404, "This is no more", "The notification was deleted, so there is nothing to acknowledge.")
+    tone = "good" if told.taken_by else told.severity
+    return _page("acknowledge.html", tenant=told.tenant, tone=tone, told=told, just_now=just_now, longest=MOST_NOTE)
+
+
+def _unknown() -> Response:
+    """The same for a forged link, for a part of one, and for one that is good for something else."""
+    return _nothing(404, "This link does not work", "It may have been cut off. Please open it from the message again.")
+
+
+def _expired() -> Response:
+    return _nothing(410, "This link has expired", "Acknowledge the notification in your inbox instead.")
+
+
+def _nothing(status: int, heading: str, words: str) -> Response:
+    return _page("nothing.html", status, tenant=None, tone="", heading=heading, words=words)
+
+
+def _page(name: str, status: int = 200, **values: Any) -> Response:
+    body = _pages().get_template(name).render(values)
+    return Response(body, status, {**HEADERS, "Content-Security-Policy": _policy()}, media_type="text/html")
+
+
+@cache
+def _pages() -> Environment:
+    folder = FileSystemLoader(Path(__file__).with_name("pages"))
+    made = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters |= {"label": label, "moment": moment}
+    return made
+
+
+@cache
+def _policy() -> str:
+    """Nothing but the page's own style and its own form."""
+    page = Path(__file__).with_name("pages").joinpath("base.html").read_text(encoding="utf-8")
+    style = page.split("<style>", 1)[1].split("</style>", 1)[0]
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
+    )
+
+
+def _remote(request: Request) -> str | None:
+    return request.client.host if request.client else None
