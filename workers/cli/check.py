@@ -19,7 +19,10 @@ from workers.stack.places import Places
 
 HOW_TO_SET: Final = {
     "email": "set BELLWIRE_SMTP_URL",
+    "push": "set BELLWIRE_APNS_KEY, BELLWIRE_FCM_CREDENTIALS or BELLWIRE_VAPID_PRIVATE_KEY",
+    "sms": "set BELLWIRE_TWILIO_ACCOUNT_SID",
     "telegram": "set BELLWIRE_TELEGRAM_BOT_TOKEN",
+    "whatsapp": "set BELLWIRE_WHATSAPP_TOKEN",
 }
 
 
