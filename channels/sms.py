@@ -42,6 +42,8 @@ _SIMPLER: Final = str.maketrans(
         **dict.fromkeys("\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000", " "),
         **dict.fromkeys("\u200b\u2060", ""),
         "…": "...",
+        "×": "x",
+        "•": "*",
     }
 )
 _MANY_BREAKS: Final = re.compile(r"\n{3,}")
@@ -97,12 +99,18 @@ def _fitting(seen: Sequence[str], ellipsis: str, most_segments: int) -> str:
     return "".join(seen[:kept]).rstrip() + ellipsis
 
 
-def body(message: Message, most_segments: int) -> str:
-    """What is sent for a message: its text, else its title, else the type of its event, for no provider takes nothing.
+def fits(text: str, most_segments: int) -> bool:
+    """Whether it is sent whole."""
+    return segments(_plainest(clean(text))).count <= most_segments
 
-    Typographic characters become plain ones where that makes the whole text fit the narrow alphabet.
-    """
+
+def body(message: Message, most_segments: int) -> str:
+    """What is sent for a message: its text, else its title, else its event's type, for no provider takes nothing."""
     said = clean(message.text) or clean(message.title or "") or message.event_type
-    said = _MANY_BREAKS.sub("\n\n", said)
-    simpler = said.translate(_SIMPLER)
-    return cut(simpler if simpler != said and segments(simpler).encoding == "GSM-7" else said, most_segments)
+    return cut(_plainest(_MANY_BREAKS.sub("\n\n", said)), most_segments)
+
+
+def _plainest(text: str) -> str:
+    """With plain characters for typographic ones where that makes the whole text fit the narrow alphabet."""
+    simpler = text.translate(_SIMPLER)
+    return simpler if simpler != text and segments(simpler).encoding == "GSM-7" else text

@@ -252,6 +252,7 @@ class Faces:
         """Compile every face: about 1 ms each. Done once before a worker forks, its children share them."""
         for template, name in self._every():
             self.face(template, name)
+        unmarked("*")  # loads the parser
 
     def problems(self) -> list[str]:
         """One line for each template that cannot be compiled: ``ssl_failure/email.html:12: unexpected '}'``."""

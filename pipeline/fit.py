@@ -9,16 +9,17 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any, Final
 
-from channels.base import Message
-from channels.sms import body
+from channels import sms
 from pipeline import wording
 
 TELEGRAM_LENGTH: Final = (
     4096  # UTF-16 units, counted by Telegram without the escapes; with them we are on the safe side
 )
+SMS_LENGTH: Final = 1530  # characters: ten parts, the most that a provider may be told to send
 MOST_DATA: Final = 2048  # bytes of JSON; FCM and APNs take 4 KB with the words
 
 _BLANK_LINES: Final = re.compile(r"[ \t]*\n(?:[ \t]*\n)+")
+_MOST_LINES: Final = 8
 _ENDS: Final = ".,:;!?…"
 _PICTURE: Final = re.compile(r"https://[^\s<>\"'\\]{3,2000}", re.IGNORECASE)
 
@@ -54,12 +55,23 @@ def and_more(title: str, count: int, limit: int) -> str:
     return wording.cut(title, limit - len(more)) + more
 
 
-def with_link(text: str, link: str | None, segments: int) -> str:
-    """A text message with `link` at its end if both travel whole in so many parts."""
-    if link is None or len(text) + len(link) >= 160 * segments:
-        return text
-    sent = body(Message("", "", "", "", text=f"{text} {link}"), segments)
-    return f"{text} {link}" if sent.endswith(f" {link}") else text
+def text_message(text: str, link: str | None, segments: int) -> str:
+    """The lines of `text` as one: as many as travel in so many parts, and at the end the link if it does too.
+
+    The first stays however long it is; the provider cuts it.
+    """
+    lines = [line for line in text.split("\n")[:_MOST_LINES] if line.strip()] or [""]
+    while len(lines) > 1 and not sms.fits(in_one_line("\n".join(lines), SMS_LENGTH), segments):
+        lines.pop()
+    said = in_one_line("\n".join(lines), SMS_LENGTH)
+    return f"{said} {link}" if link and sms.fits(f"{said} {link}", segments) else said
+
+
+def lines_within(text: str, limit: int) -> str:
+    """As many whole lines of `text` as have room; the first is cut where it has none."""
+    kept = text[: limit + 1].split("\n")
+    whole = "\n".join(kept[:-1]).rstrip()
+    return text if len(text) <= limit else whole or wording.cut(text, limit)
 
 
 def plain_values(data: Mapping[str, Any], secret: tuple[str, ...]) -> dict[str, str | int | float | bool]:

@@ -99,6 +99,7 @@ def _parser() -> MarkdownIt:
 
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True}).disable(_UNUSED)
     parser.core.ruler.push("addresses", _show_addresses)
+    parser.add_render_rule("fence", lambda _, tokens, at, *__: f"<pre>{escape(tokens[at].content)}</pre>")
     return parser
 
 

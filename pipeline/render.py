@@ -16,13 +16,12 @@ from config.settings import settings
 from domain.vocabulary import Severity
 from pipeline import whatsapp, wording
 from pipeline.faces import SHIPPED, Faces, run
-from pipeline.fit import and_more, in_one_line, picture, plain_values, tidy, whole_lines, with_link
+from pipeline.fit import and_more, in_one_line, lines_within, picture, plain_values, text_message, tidy, whole_lines
 
 SUBJECT_LENGTH: Final = 200  # characters; mail programs show some 70
 IN_APP_LENGTH: Final = 1000
 PUSH_TITLE: Final = 60  # characters; phones show about that much of it
 PUSH_BODY: Final = 180
-SMS_LENGTH: Final = 1530  # characters: ten parts, the most that a provider is told to send
 PARAMETER_LENGTH: Final = 700  # characters; with the title below the 1024 that WhatsApp takes for a whole template
 MOST_TITLES: Final = 20  # of what was folded into this one
 LINK_TEXT: Final = "View details"
@@ -180,8 +179,7 @@ def _in_app(kind: _Kind, context: Context) -> Content:
 
 def _sms(kind: _Kind, context: Context) -> Content:
     values = _short(kind, context)
-    said = in_one_line(kind.run("sms.txt", values), SMS_LENGTH)
-    text = with_link(said, values["link_url"], settings().sms_segments)
+    text = text_message(kind.run("sms.txt", values), values["link_url"], settings().sms_segments)
     return Content(values["title"], text, None, values["link_url"], values["link_text"])
 
 
@@ -189,7 +187,7 @@ def _push(kind: _Kind, context: Context) -> Content:
     values = _short(kind, context)
     return Content(
         and_more(values["headline"], values["more_count"], PUSH_TITLE),
-        wording.cut(tidy(kind.run("push.txt", values)), PUSH_BODY),
+        lines_within(tidy(kind.run("push.txt", values)), PUSH_BODY),
         link_url=values["link_url"],
         link_text=values["link_text"],
         image=picture(context.data, context.secret),

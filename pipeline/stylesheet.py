@@ -27,7 +27,8 @@ class Stylesheet:
 
     def __init__(self, css: str, live: str = "") -> None:
         self._css = css
-        self._live = frozenset(_CLASS_NAME.findall(live))
+        self._live = " ".join(live.split())
+        self._named = frozenset(_CLASS_NAME.findall(live))
         self._known: dict[str, str] = {}
 
     @classmethod
@@ -42,12 +43,15 @@ class Stylesheet:
         return self._known[classes]
 
     def onto(self, source: str) -> str:
-        """A template's source with `style` attributes beside its classes; an element's own style wins."""
-        return _TAG.sub(self._styled, source)
+        """A template's source with `style` attributes beside its classes; an element's own style wins.
+
+        The comment ``/* live.css */`` in it becomes that stylesheet.
+        """
+        return _TAG.sub(self._styled, source).replace("/* live.css */", self._live)
 
     def attributes(self, classes: str) -> dict[str, str]:
         """The attributes of an element of `classes`, for whoever builds it without a template."""
-        kept = " ".join(name for name in classes.split() if name in self._live)
+        kept = " ".join(name for name in classes.split() if name in self._named)
         return {name: value for name, value in (("class", kept), ("style", self.style(classes))) if value}
 
     def _styled(self, tag: re.Match[str]) -> str:

@@ -15,6 +15,7 @@ from pipeline.render import Content, Context, render
 Make = Callable[..., Context]
 VOID = {"meta", "br", "img", "hr", "link"}
 SHOWN = {*VOID, "html", "head", "title", "style", "body", "div", "table", "tr", "td", "span", "h1", "p", "a"}
+SHOWN |= {"strong", "em", "code", "pre", "ul", "ol", "li", "blockquote"}
 
 
 class Page(HTMLParser):
