@@ -192,6 +192,9 @@ Publisher = Annotated[Caller, _at_least("publisher")]
 Operator = Annotated[Caller, _at_least("operator")]
 Admin = Annotated[Caller, _at_least("admin")]
 
+User = Annotated[Caller, _of_user(lambda _: False)]
+"""A user's token and nothing else: what is asked for is the user's own."""
+
 UserOrOperator = Annotated[Caller, _of_user(lambda caller: caller.may("operator"))]
 """A user's token, whatever its role; or a key of an operator."""
 

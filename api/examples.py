@@ -19,6 +19,7 @@ ATTEMPT: Final = {
     "outcome": "sent",
     "detail": "250",
 }
+RECEIPT: Final = {"kind": "opened", "at": MOMENT, "detail": ""}
 DELIVERY: Final = {
     "id": DELIVERY_ID,
     "tenant": "acme",
@@ -39,6 +40,7 @@ DELIVERY: Final = {
     "failed_at": None,
     "folded_into": None,
     "attempts": [ATTEMPT],
+    "receipts": [RECEIPT],
 }
 EVENT: Final = {
     "id": EVENT_ID,
@@ -106,6 +108,14 @@ USER: Final = {
     "disabled_channels": ["sms"],
     "roles": ["operations"],
     "customers": [],
+    "created_at": MOMENT,
+    "updated_at": MOMENT,
+}
+PUSH_TOKEN: Final = {
+    "id": "0192f0c1-5c31-7a77-8d34-3f4a5b6c7d8e",
+    "platform": "ios",
+    "device_id": "iPhone of Ana",
+    "is_active": True,
     "created_at": MOMENT,
     "updated_at": MOMENT,
 }
