@@ -43,6 +43,9 @@ IDENTITIES: Final = {
     "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "bw_..., or as a Bearer token."},
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key (bw_...) or a user's token (JWT)."},
 }
+PROVIDERS: Final = {
+    "provider": {"type": "http", "scheme": "basic", "description": "Postmark's; the others have schemes of their own."}
+}
 
 
 def install(app: FastAPI) -> None:
@@ -72,7 +75,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas |= event.pop("$defs", {}) | {"EventIn": event, "Problem": PROBLEM}
-    components["securitySchemes"] = IDENTITIES
+    components["securitySchemes"] = IDENTITIES | PROVIDERS
     document["security"] = [{name: []} for name in IDENTITIES]
     for operations in document["paths"].values():
         for operation in operations.values():

@@ -16,6 +16,7 @@ from pipeline.identifiers import check_limit, check_uuid, is_uuid
 from pipeline.moments import written
 from pipeline.notification import COLUMNS as NOTIFICATION
 from pipeline.notification import notification_of
+from pipeline.receipts import receipts_of
 from pipeline.wording import mask
 
 # Rows that one page looks at when a filter leaves most of them out. The page may then be short, or empty, with a cursor
@@ -247,13 +248,14 @@ def _shown_data(row: Row[Any]) -> Mapping[str, Any]:
 
 
 def _deliveries(connection: Connection, rows: Iterable[Row[Any]]) -> list[dict[str, Any]]:
-    """D of the contract, with the type and the recipient of what it delivers."""
+    """D of the contract, with the type and the recipient of what it delivers, and what providers said of it later."""
     rows = list(rows)
     tried: dict[str, list[dict[str, Any]]] = {row.id: [] for row in rows}
     if tried:
         for row in connection.execute(READ_ATTEMPTS, {"ids": list(tried)}):
             tried[row.delivery_id].append(_attempt(row))
-    return [_delivery(row, tried[row.id]) for row in rows]
+    said = receipts_of(connection, tried)
+    return [{**_delivery(row, tried[row.id]), "receipts": said.get(row.id, [])} for row in rows]
 
 
 def _delivery(row: Row[Any], attempts: list[dict[str, Any]]) -> dict[str, Any]:

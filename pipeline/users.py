@@ -68,7 +68,8 @@ WITH told AS (
     WHERE n.tenant = :tenant AND n.user_id = :id ORDER BY d.id
 ),
 letters AS (DELETE FROM dead_letters l USING told WHERE l.delivery_id = told.id),
-seen AS (DELETE FROM previews p USING told WHERE p.delivery_id = told.id)
+seen AS (DELETE FROM previews p USING told WHERE p.delivery_id = told.id),
+heard AS (UPDATE receipts r SET address = NULL FROM told WHERE r.delivery_id = told.id)
 UPDATE deliveries d SET address = CASE WHEN d.channel = 'in_app' THEN d.address ELSE '' END, name = NULL
 FROM told WHERE d.id = told.id
 """),

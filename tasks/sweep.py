@@ -18,6 +18,7 @@ from tasks.bells import fast_connection, ringer
 from tasks.child import Child, child
 from tasks.live import show
 from tasks.publish import route_waiting
+from tasks.receipts import work_off
 from tasks.rounds import ring_for
 
 log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ def sweep() -> None:
         frames = show_due(connection, datetime.now(UTC))
     show(frames)
     ring_for(found)
+    work_off()
     with transaction() as connection:  # of its own: the bells must not wait for it
         forget_seen(connection)
 
@@ -55,6 +57,7 @@ def sweep_here(here: Child, age: float) -> None:
         here.sender.call_soon(channel)
     if found.unannounced:
         ringer().ring("bellwire.announce")
+    work_off()
     with transaction() as connection:
         forget_seen(connection)
 

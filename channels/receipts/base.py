@@ -95,8 +95,8 @@ class Receiver(ABC):
 
     Attributes:
         channel: what this provider carries; a receipt about another channel's delivery is none.
-        secrets: what proves its calls, by its name among a tenant's credentials, and the setting that it stands for.
-            The first must be set, else the provider is not configured.
+        secrets: what its calls are proved and answered with, by its name among a tenant's credentials, and the setting
+            that it stands for. The first must be set, else the provider is not configured.
     """
 
     provider: ClassVar[str]

@@ -13,7 +13,7 @@ class TelegramReceiver(Receiver):
 
     provider = "telegram"
     channel = "telegram"
-    secrets = {"webhook_secret": "telegram_webhook_secret"}  # noqa: RUF012
+    secrets = {"webhook_secret": "telegram_webhook_secret", "bot_token": "telegram_bot_token"}  # noqa: RUF012
 
     def authenticate(self, call: Call, secrets: Mapping[str, str]) -> None:
         """The secret token that was given when the webhook was set."""

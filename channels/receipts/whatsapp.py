@@ -40,7 +40,8 @@ _PHONE: Final = re.compile(r"\+?([1-9]\d{4,14})", re.ASCII)
 class WhatsAppReceiver(Receiver):
     """Statuses of our messages, and messages to us, several a call.
 
-    Its signature has no time; the keys make a repeat count for nothing. A failure never suppresses a number: 131026 is said of a number without WhatsApp and of an old app alike.
+    Its signature has no time; the keys make a repeat count for nothing. A failure never suppresses a number: 131026 is
+    said of a number without WhatsApp and of an old app alike.
     """
 
     provider = "whatsapp"
