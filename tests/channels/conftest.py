@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from channels.base import Provider
+from channels.registry import PROVIDERS
 from config.settings import Settings
+from workers.receivers.desks import postmark, resend, sendgrid, ses
 from workers.receivers.http import HttpReceiver
 from workers.receivers.lab import Lab
 from workers.receivers.mail import MailReceiver
@@ -51,6 +53,29 @@ def mail(receivers: Receivers) -> MailReceiver:
 @pytest.fixture
 def lab(receivers: Receivers) -> Lab:
     return receivers.lab
+
+
+@pytest.fixture
+def email_provider(lab: Lab, make_settings: Callable[..., Settings]) -> Callable[..., Provider]:
+    """An email provider with an API, by its name, with the account of its desk in the lab."""
+    accounts = {
+        "resend": {"resend_url": lab.url_of("resend"), "resend_api_key": resend.KEY},
+        "sendgrid": {"sendgrid_url": lab.url_of("sendgrid"), "sendgrid_api_key": sendgrid.KEY},
+        "postmark": {"postmark_url": lab.url_of("postmark"), "postmark_token": postmark.TOKEN},
+        "ses": {
+            "ses_url": lab.url_of("ses"),
+            "aws_access_key_id": ses.KEY_ID,
+            "aws_secret_access_key": ses.SECRET,
+            "aws_region": ses.REGION,
+        },
+    }
+
+    def make(name: str, kind: type[Provider] | None = None, **values: Any) -> Provider:
+        provider = (kind or PROVIDERS["email"][name]).from_settings(make_settings(**{**accounts[name], **values}))
+        assert provider is not None
+        return provider
+
+    return make
 
 
 @pytest.fixture
