@@ -14,6 +14,7 @@ from api.examples import USER, answered, listed
 from api.query import Page, UserId
 from models.engine import transaction
 from pipeline.users import delete_user, get_user, list_users, put_user
+from tasks.push_tokens import show_push_tokens
 
 router = APIRouter(tags=["users"])
 
@@ -74,4 +75,5 @@ def erase_user(caller: Admin, user_id: UserId) -> Response:
         known = delete_user(connection, tenant=caller.tenant, user_id=user_id, actor=caller.actor, remote=caller.remote)
     if not known:
         raise not_found("user")
+    show_push_tokens(caller.tenant, user_id)
     return nothing()

@@ -64,7 +64,7 @@ def forget_push_token_by_id(caller: User, token_id: str) -> Response:
     return _forget(caller, token_id=uuid_in_path(token_id, "a push token"))
 
 
-@router.get("/v1/push/vapid-key", responses=answered({"public_key": "BNcRd..."}))
+@router.get("/v1/push/vapid-key", responses=answered({"public_key": "BNcRd..."}), openapi_extra={"security": []})
 def vapid_key() -> Response:
     """What a page gives to `pushManager.subscribe` as `applicationServerKey`. It is public, so nobody is asked."""
     found = public_key(settings())

@@ -60,6 +60,13 @@ def test_a_device_that_changes_hands_leaves_the_view_of_who_had_it(api: Api, ser
     assert (view(servers, "cem")[0], view(servers, "dora")[0]) == (set(), {token})
 
 
+def test_erasing_a_user_empties_the_view(api: Api, servers: Mapping[str, str]) -> None:
+    with api.user("gus") as gus, api.client("admin") as admin:
+        gus.post(PATH, json={"platform": "ios", "token": "4f" * 32})
+        assert admin.delete("/v1/users/gus").status_code == 204
+    assert view(servers, "gus") == (set(), -2)
+
+
 def test_a_users_devices_are_nobody_elses(api: Api) -> None:
     with api.user("eva") as eva, api.user("finn") as finn, api.user("eva", tenant="globex") as stranger:
         made = eva.post(PATH, json={"platform": "ios", "token": "2f" * 32}).json()
