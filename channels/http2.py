@@ -106,8 +106,7 @@ class Http2Client:
             raise NotSentError("TLS: the certificate is not valid for the host") from None
         except OSError as error:
             raise not_connected(error) from None
-        wrapped = transport.get_extra_info("ssl_object")
-        if wrapped is not None and wrapped.selected_alpn_protocol() != "h2":
+        if connection.is_closing:
             transport.abort()
             raise NotSentError("the server does not speak HTTP/2")
         return connection

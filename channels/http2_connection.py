@@ -33,7 +33,7 @@ from channels.base import NotSentError, OutcomeUnknownError, SendError
 from channels.http import ANSWER_LIMIT
 
 QUIET: Final = 30.0  # seconds without a byte, after which a connection is asked whether it still lives
-PING_TIMEOUT: Final = 2.0
+PING_TIMEOUT: Final = 1.0
 MOST_STREAMS: Final = 1000  # at once on the connection, whatever the other side would take
 LAST_STREAM: Final = 2**31 - 1  # numbers are not used twice (RFC 9113, 5.1.1)
 
@@ -121,6 +121,10 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods only
+        wrapped = transport.get_extra_info("ssl_object")
+        if wrapped is not None and wrapped.selected_alpn_protocol() != "h2":
+            self.is_closing = True  # before a byte of ours was sent
+            return
         self._h2.local_settings.enable_push = 0
         self._h2.initiate_connection()
         self._flush()

@@ -170,12 +170,12 @@ class ApnsProvider(Provider):
         except ValueError:
             raise RefusedError("not a device token", fate=Fate.DEACTIVATE) from None
         body = fitted(lambda text, extra: payload(message, text, extra), message, PAYLOAD_LIMIT)
-        named = _headers(message, device)
+        named = headers(message, device)
         end = time.monotonic() + self.capabilities.deadline
         while True:
             authorization = self._token.header()
-            headers = (*self._fixed, *named, (b"apns-topic", self._topic), (b"authorization", authorization))
-            answer = await self._client.post(headers, body, max(end - time.monotonic(), 0.01))
+            whole = (*self._fixed, *named, (b"apns-topic", self._topic), (b"authorization", authorization))
+            answer = await self._client.post(whole, body, max(end - time.monotonic(), 0.01))
             if answer.status == 200:
                 return Receipt(message_id=_apns_id(message), detail="HTTP 200")
             reason = _reason(answer)
@@ -205,7 +205,7 @@ def payload(message: Message, text: str, extra: Mapping[str, str]) -> dict[str, 
     return {"aps": aps, "data": {**extra, **ids(message)}}
 
 
-def _headers(message: Message, device: str) -> tuple[tuple[bytes, bytes], ...]:
+def headers(message: Message, device: str) -> tuple[tuple[bytes, bytes], ...]:
     """Those that differ by message. Sent again after an unknown outcome, the device shows it in place of the first."""
     from hpack import NeverIndexedHeaderTuple as Once  # kept out of the connection's table, which they would flood
 

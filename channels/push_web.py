@@ -109,10 +109,10 @@ class WebPushProvider(Provider):
         endpoint = subscription.endpoint
         if not may_be_reached(endpoint, self._allowed):
             raise RefusedError("the endpoint is not https")
-        headers = {**_headers(message), "Authorization": self._authorization(endpoint)}
+        signed = {**headers(message), "Authorization": self._authorization(endpoint)}
         if self._session is None:
             self._session = open_session(self._timeout, self._guard, _FIXED_HEADERS)
-        answer = await exchange(self._session, endpoint, body, headers, self._timeout)
+        answer = await exchange(self._session, endpoint, body, signed, self._timeout)
         if 200 <= answer.status < 300:
             return Receipt(detail=f"HTTP {answer.status}")
         raise failure(answer)
@@ -204,13 +204,13 @@ def payload(message: Message, text: str, extra: Mapping[str, str]) -> dict[str, 
     return shown
 
 
-def _headers(message: Message) -> dict[str, str]:
+def headers(message: Message) -> dict[str, str]:
     """RFC 8030, 5. A repetition replaces the first by its topic, as long as that waits at the push service."""
-    headers = {"TTL": str(seconds_to_live(message)), "Urgency": URGENCY[message.priority].web}
+    found = {"TTL": str(seconds_to_live(message)), "Urgency": URGENCY[message.priority].web}
     topic = message.delivery_id.replace("-", "")
     if re.fullmatch(r"[A-Za-z0-9_-]{1,32}", topic):
-        headers["Topic"] = topic
-    return headers
+        found["Topic"] = topic
+    return found
 
 
 def failure(answer: Answer) -> SendError:

@@ -41,16 +41,19 @@ class ApnsReceiver(Ledger):
     Attributes:
         key: the private key (PEM) whose public half it knows, under `KEY_ID` of `TEAM_ID`.
         goodbyes: device tokens at whose next request it says goodbye without having processed it.
+        refusals: device tokens whose next request it refuses without having processed it.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, window: int = 65_535) -> None:
         super().__init__()
         self._tls = tls
+        self._window = window  # bytes of a body that may be under way
         self._private = ec.generate_private_key(ec.SECP256R1())
         self._server: asyncio.Server | None = None
         self._connections: set[Http2Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.goodbyes: set[str] = set()
+        self.refusals: set[str] = set()
         self.port = 0
         self._is_valid = lru_cache(maxsize=64)(self._signed_by_us)
 
@@ -70,7 +73,10 @@ class ApnsReceiver(Ledger):
         if self._tls is not None:
             self._tls.set_alpn_protocols(["h2"])
         self._server = await self._loop.create_server(
-            lambda: Http2Connection(self._opened, self._closed, self._take), "127.0.0.1", self.port, ssl=self._tls
+            lambda: Http2Connection(self._opened, self._closed, self._take, self._window),
+            "127.0.0.1",
+            self.port,
+            ssl=self._tls,
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -94,6 +100,11 @@ class ApnsReceiver(Ledger):
         for connection in list(self._connections):
             self._loop.call_soon_threadsafe(connection.say_goodbye, connection.last_taken)
 
+    def fall_silent(self) -> None:
+        """Hear nothing more on the connections that are open, as behind a router that forgot them; from any thread."""
+        for connection in list(self._connections):
+            self._loop.call_soon_threadsafe(connection.transport.pause_reading)
+
     def _opened(self, connection: Http2Connection) -> None:
         connection.number = self.connected()
         self._connections.add(connection)
@@ -108,6 +119,10 @@ class ApnsReceiver(Ledger):
         if target in self.goodbyes:
             self.goodbyes.discard(target)
             connection.say_goodbye(stream - 2)
+            return
+        if target in self.refusals:
+            self.refusals.discard(target)
+            connection.refuse(stream)
             return
         key = headers.get("apns-id", "")
         scripted = self._scripts.get(target) or self._scripts.get("*")

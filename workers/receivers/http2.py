@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, DataReceived, RequestReceived, StreamEnded, StreamReset
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
@@ -22,12 +23,17 @@ class Http2Connection(asyncio.Protocol):
     """Tells when it is opened and closed, and of every whole request: its stream, headers and body."""
 
     def __init__(
-        self, opened: Callable[[Http2Connection], None], closed: Callable[[Http2Connection], None], taken: Taken
+        self,
+        opened: Callable[[Http2Connection], None],
+        closed: Callable[[Http2Connection], None],
+        taken: Taken,
+        window: int,
     ) -> None:
         self._h2 = _Protocol(H2Configuration(client_side=False, header_encoding="utf-8"))
         self._opened, self._closed, self._taken = opened, closed, taken
         self._requests: dict[int, tuple[dict[str, str], bytearray]] = {}
         self._allowed = 1
+        self._window = window
         self.transport: asyncio.Transport
         self.number = 0
         self.last_taken = 0
@@ -36,7 +42,11 @@ class Http2Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self._opened(self)
         self._h2.local_settings = Settings(
-            client=False, initial_values={SettingCodes.MAX_CONCURRENT_STREAMS: self._allowed}
+            client=False,
+            initial_values={
+                SettingCodes.MAX_CONCURRENT_STREAMS: self._allowed,
+                SettingCodes.INITIAL_WINDOW_SIZE: self._window,
+            },
         )
         self._h2.initiate_connection()
         self.flush()
@@ -89,6 +99,11 @@ class Http2Connection(asyncio.Protocol):
     def say_goodbye(self, last: int) -> None:
         """Nothing after the stream `last` is processed."""
         self._h2.close_connection(additional_data=b'{"reason":"Shutdown"}', last_stream_id=max(0, last))
+        self.flush()
+
+    def refuse(self, stream: int) -> None:
+        """Nothing was done with this one."""
+        self._h2.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
         self.flush()
 
     async def trickle(self, stream: int, headers: Mapping[str, str], body: bytes) -> None:
