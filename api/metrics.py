@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
 from time import perf_counter
 from typing import Any, Final
 
@@ -19,7 +21,9 @@ from api.probes import Probe, Servers
 from channels.breaker import Breakers
 from config.connections import redis_client
 from config.settings import settings
+from domain.deliverability import DEACTIVATED, SEGMENTS
 from models.engine import transaction
+from pipeline.deliverability import Sums, Totals
 from pipeline.overview import overview
 
 log = structlog.get_logger(__name__)
@@ -61,7 +65,8 @@ class Figures:
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
-        self._overview = Probe("figures-database", _read_overview)
+        self._totals = Totals()
+        self._overview = Probe("figures-database", self._read)
         url = settings().redis_url
         self._breakers = Breakers(redis_client(url.get_secret_value(), "breakers") if url else None)
         self._standing = Probe("figures-breakers", self._breakers.states)
@@ -74,6 +79,10 @@ class Figures:
             log.warning("no_figures", of="database", problem=type(error).__name__)
             return [_up("database", False)]
         return [_up("database", True), *_families(seen)]
+
+    def _read(self) -> dict[str, Any]:
+        with transaction() as connection:
+            return {**overview(connection), "totals": self._totals.read(connection, datetime.now(UTC))}
 
     async def of_queues(self) -> list[Metric]:
         """Messages that wait in the broker."""
@@ -134,11 +143,6 @@ class _Fixed:
         yield from self._families
 
 
-def _read_overview() -> dict[str, Any]:
-    with transaction() as connection:
-        return overview(connection)
-
-
 def _families(seen: Mapping[str, Any]) -> Iterator[Metric]:
     finals = CounterMetricFamily(
         "bellwire_deliveries", "Deliveries that reached a status.", labels=["channel", "status", "reason"]
@@ -169,6 +173,46 @@ def _families(seen: Mapping[str, Any]) -> Iterator[Metric]:
     events = seen["events"]
     yield _gauge("bellwire_unrouted_events", "Events that were accepted and are not routed yet.", events["accepted"])
     yield _gauge("bellwire_oldest_unrouted_seconds", "For how long the oldest waits.", events["oldest_seconds"])
+    yield from _of_providers(seen["totals"])
+    yield from _of_rates(seen["deliverability"])
+
+
+def _of_providers(totals: Sums) -> Iterator[Metric]:
+    """What providers were given and what became of it (E-47)."""
+    messages = CounterMetricFamily(
+        "bellwire_provider_messages", "What providers accepted and said of it.", labels=["channel", "provider", "kind"]
+    )
+    tokens = CounterMetricFamily(
+        "bellwire_push_tokens_deactivated", "Push tokens that are no more.", labels=["channel", "provider"]
+    )
+    segments = CounterMetricFamily("bellwire_sms_segments", "Parts of text messages.", labels=["channel", "provider"])
+    cost = CounterMetricFamily(
+        "bellwire_cost", "What messages cost, as configured.", labels=["channel", "provider", "currency"]
+    )
+    spent: dict[tuple[str, str], Decimal] = {}
+    for (channel, provider, kind), (count, price) in sorted(totals.items()):
+        spent[channel, provider] = spent.get((channel, provider), Decimal(0)) + price
+        if kind in (DEACTIVATED, SEGMENTS):
+            (tokens if kind == DEACTIVATED else segments).add_metric([channel, provider], count)
+        else:
+            messages.add_metric([channel, provider, kind], count)
+    for (channel, provider), total in spent.items():
+        if total:
+            cost.add_metric([channel, provider, settings().sms_currency], float(total))
+    yield from (messages, tokens, segments, cost)
+
+
+def _of_rates(figures: Iterable[Mapping[str, Any]]) -> Iterator[Metric]:
+    """Parts of 1 over the last day, of what was accepted by then."""
+    for name, about in (
+        ("bounce_rate", "The part of the last day's messages that bounced."),
+        ("complaint_rate", "The part of the last day's messages that was complained about."),
+    ):
+        gauge = GaugeMetricFamily(f"bellwire_{name}", about, labels=["channel", "provider"])
+        for row in figures:
+            if row[name] is not None:
+                gauge.add_metric([row["channel"], row["provider"]], row[name])
+        yield gauge
 
 
 def _up(server: str, answers: bool) -> Metric:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
@@ -20,6 +21,11 @@ from domain.deliverability import (
 )
 
 HOURS: Final = 24  # that decide on the order of providers
+STILL_OPEN: Final = timedelta(hours=1)  # for which the hour before is still written to by those whose clock is late
+BEGINNING: Final = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+
+Sums = dict[tuple[str, str, str], tuple[int, Decimal]]
+"""Count and cost by channel, provider and kind."""
 
 _SUMS: Final = ", ".join(
     f"coalesce(sum(count) FILTER (WHERE kind = '{kind}'), 0)::bigint AS {kind}" for kind in COUNTED
@@ -30,6 +36,16 @@ SELECT channel, provider, {_SUMS}, coalesce(sum(cost), 0) AS cost
 FROM deliverability WHERE {{owner}} AND hour >= date_trunc('hour', cast(:since AS timestamptz), 'UTC')
 GROUP BY channel, provider ORDER BY channel, provider
 """
+
+SUMS = text("""
+SELECT channel, provider, kind, hour < :settled AS settled, sum(count)::bigint AS messages, sum(cost) AS cost
+FROM deliverability WHERE hour >= :since GROUP BY channel, provider, kind, hour < :settled
+""")
+
+SUMS = text("""
+SELECT channel, provider, kind, hour < :settled AS settled, sum(count)::bigint AS messages, sum(cost) AS cost
+FROM deliverability WHERE hour >= :since GROUP BY 1, 2, 3, 4
+""")
 
 OF_TENANTS = text(f"""
 SELECT tenant, channel, provider, {_SUMS}
@@ -74,6 +90,34 @@ def demoted(connection: Connection, channel: str, tenants: Collection[str]) -> d
 def demoted_of(connection: Connection, tenant: str) -> list[dict[str, str]]:
     """The same over all channels of one tenant, for people."""
     return [{"channel": row.channel, "provider": row.provider} for row in _poor(connection, None, [tenant])]
+
+
+class Totals:
+    """Sums over everything and everybody, for counters that are asked for every few seconds. For one thread.
+
+    Hours that are over change no more, so they are read once; the sums do not fall when old hours are deleted.
+    """
+
+    def __init__(self) -> None:
+        self._until = BEGINNING
+        self._settled: Sums = {}
+
+    def read(self, connection: Connection, now: datetime) -> Sums:
+        """How many and their cost, by channel, provider and kind."""
+        until = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - STILL_OPEN
+        rows = connection.execute(SUMS, {"since": self._until, "settled": until}).all()
+        self._settled = _added(self._settled, [row for row in rows if row.settled])
+        self._until = until
+        return _added(self._settled, [row for row in rows if not row.settled])
+
+
+def _added(sums: Sums, rows: Iterable[Row[Any]]) -> Sums:
+    found = dict(sums)
+    for row in rows:
+        place = (row.channel, row.provider, row.kind)
+        count, cost = found.get(place, (0, Decimal(0)))
+        found[place] = (count + row.messages, cost + row.cost)
+    return found
 
 
 def _poor(connection: Connection, channel: str | None, tenants: Collection[str]) -> list[Row[Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.deliverability import demoted, demoted_of, figures
+from pipeline.deliverability import Sums, Totals, demoted, demoted_of, figures
 
 
 def note(world: Any, kind: str, count: int, **more: Any) -> None:
@@ -108,3 +108,36 @@ def test_people_see_what_is_demoted_on_every_channel(world: Any) -> None:
             {"channel": "sms", "provider": "twilio"},
         ]
         assert demoted_of(connection, "other") == []
+
+
+def read(world: Any, totals: Totals, hours: float = 0) -> Sums:
+    with world.begin() as connection:
+        return totals.read(connection, datetime.now(UTC) + timedelta(hours=hours))
+
+
+RESEND = ("email", "resend", "accepted")
+
+
+@pytest.mark.mission("E-47")
+def test_counters_sum_everything_whenever_it_was_counted(world: Any) -> None:
+    note(world, "accepted", 100, hours=2000, cost=1)
+    note(world, "accepted", 20, hours=1, tenant="other", cost=2)
+    totals = Totals()
+    for _ in range(2):
+        assert read(world, totals) == {RESEND: (120, 3)}
+    note(world, "accepted", 3)
+    note(world, "accepted", 4, hours=1, shard=5)
+    assert read(world, totals) == {RESEND: (127, 3)}
+
+
+def test_counters_read_an_hour_that_is_over_once_and_never_fall(world: Any) -> None:
+    note(world, "accepted", 100, hours=200)
+    note(world, "accepted", 10)
+    totals = Totals()
+    assert read(world, totals) == {RESEND: (110, 0)}
+    world.execute("DELETE FROM deliverability WHERE count = 100")
+    assert read(world, totals) == {RESEND: (110, 0)}
+    assert read(world, totals, hours=3) == {RESEND: (110, 0)}
+    world.execute("DELETE FROM deliverability")
+    assert read(world, totals, hours=3) == {RESEND: (110, 0)}
+    assert read(world, Totals()) == {}

@@ -86,6 +86,7 @@ def _show(seen: dict[str, Any]) -> None:
     if seen["live"] and not due["all"] and seen["next_due_seconds"] is not None:
         say(f"Nothing is due; the next will be in {duration(seen['next_due_seconds'])}.", "dim")
     show_table(seen["finals"], ("channel", "status", "reason", "count"), title="What happened in the last day")
+    _show_deliverability(seen["deliverability"])
     show_table(seen["dead_letters"], ("channel", "reason", "count"), title="Dead letters: `bellwire dead-letters`")
     _show_queues(seen["queues"])
     if seen["breakers"] is None:
@@ -93,6 +94,24 @@ def _show(seen: dict[str, Any]) -> None:
     else:
         columns = ("tenant", "provider", "state", "failures", "tries_again_in")
         show_table(seen["breakers"], columns, title="Breakers", nothing="Every breaker is closed.")
+
+
+def _show_deliverability(figures: list[dict[str, Any]]) -> None:
+    rows = [
+        {
+            **row,
+            "bounce_rate": _percent(row["bounce_rate"]),
+            "complaint_rate": _percent(row["complaint_rate"]),
+            "cost": f"{row['cost']:.2f} {settings().sms_currency}" if row["cost"] else None,
+        }
+        for row in figures
+    ]
+    counted_of = ("accepted", "delivered", "bounced", "bounce_rate", "complained", "complaint_rate", "cost")
+    show_table(rows, ("channel", "provider", *counted_of), title="Deliverability in the last day", spare=("cost",))
+
+
+def _percent(rate: float | None) -> str | None:
+    return None if rate is None else f"{rate:.2%}"
 
 
 def _oldest(by_channel: dict[str, float], channel: str) -> str | None:
