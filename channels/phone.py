@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import phonenumbers
-
 from channels.base import RefusedError
 
 
@@ -13,6 +11,8 @@ def e164(number: str) -> str:
     Raises:
         RefusedError: not a number with its country code; nothing follows for the address.
     """
+    import phonenumbers  # 5 MiB, for processes that send to numbers only
+
     try:
         parsed = phonenumbers.parse(number, None)
     except phonenumbers.NumberParseException:

@@ -43,6 +43,7 @@ COUNTED = {
     "one wide character widens all": ("a" * 70 + "ą", 2, WIDE),
     "a small cedilla is not in it": ("ç", 1, WIDE),
     "a backtick is not in it": ("`", 1, WIDE),
+    "the escape itself is no character of it": ("\x1b", 1, WIDE),
 }
 
 

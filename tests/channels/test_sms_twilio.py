@@ -209,6 +209,7 @@ def test_an_answer_that_is_not_twilios_is_understood_by_its_status(answer, kind,
         send()
     assert type(caught.value) is kind
     assert "private" not in caught.value.detail
+    assert not caught.value.detail.startswith("Twilio")
 
 
 def test_what_was_created_is_sent_even_if_its_description_is_lost(lab, send):
