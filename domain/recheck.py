@@ -9,12 +9,18 @@ from domain.vocabulary import Reason
 
 
 def no_longer_wanted(
-    *, now: datetime, expires_at: datetime | None, resolved: bool, acknowledged: bool, wanted: bool
+    *,
+    now: datetime,
+    expires_at: datetime | None,
+    resolved: bool,
+    acknowledged: bool,
+    wanted: bool,
+    refused: Reason | None = None,
 ) -> tuple[DeliveryStatus, Reason] | None:
     """Where a delivery goes instead of out; None when it is to be sent.
 
     `resolved`: the issue is over. `acknowledged`: somebody took it. `wanted`: the user's preference now (always true
-    if transactional).
+    if transactional). `refused`: why the address must not be used, whatever is to be said (switched off, suppressed).
     """
     if expires_at is not None and expires_at <= now:
         return DeliveryStatus.EXPIRED, Reason.EXPIRED
@@ -22,6 +28,8 @@ def no_longer_wanted(
         return DeliveryStatus.CANCELLED, Reason.RESOLVED
     if acknowledged:
         return DeliveryStatus.CANCELLED, Reason.ACKNOWLEDGED
+    if refused is not None:
+        return DeliveryStatus.SUPPRESSED, refused
     if not wanted:
         return DeliveryStatus.SUPPRESSED, Reason.PREFERENCE
     return None

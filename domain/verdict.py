@@ -74,6 +74,22 @@ def postponed(failures: int, reason: Reason, wait: float) -> Verdict:
     return Verdict(status, reason, wait, None, failures)
 
 
+def blocked(failures: int, reason: Reason, wait: float) -> Verdict:
+    """Tried, and the account was at fault, not the message (401, 429): it is recorded and uses up no retry."""
+    status = DeliveryStatus.FAILED if failures else DeliveryStatus.QUEUED
+    return Verdict(status, reason, wait, Outcome.FAILED, failures)
+
+
+def held(failures: int, reason: Reason, wait: float) -> Verdict:
+    """Waits on purpose; not tried."""
+    return Verdict(DeliveryStatus.HELD, reason, wait, None, failures)
+
+
+def device_gone(failures: int) -> Verdict:
+    """The provider says that the push token is no more: nothing to be done for anybody."""
+    return Verdict(DeliveryStatus.SUPPRESSED, Reason.NO_TOKENS, None, Outcome.REFUSED, failures)
+
+
 def withdrawn(failures: int, status: DeliveryStatus, reason: Reason) -> Verdict:
     """Not to be sent any more: acknowledged, expired, not wanted."""
     return Verdict(status, reason, None, None, failures)

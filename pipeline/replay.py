@@ -31,11 +31,17 @@ SELECT d.id::text, d.tenant, d.channel, d.failures, d.webhook_id::text, e.type, 
        EXISTS (SELECT FROM acknowledgements a WHERE a.tenant = d.tenant AND a.fingerprint = e.fingerprint
                AND a.user_id IN ('', coalesce(n.user_id, '')) AND a.until > now() AND e.condition = 'firing')
        AS acknowledged,
-       false AS resolved -- a person wants it sent all the same
+       false AS resolved, -- a person wants it sent all the same
+       coalesce(d.channel = ANY(u.disabled_channels), false) AS disabled,
+       (SELECT s.reason FROM suppressions s WHERE s.tenant = d.tenant AND s.channel = d.channel
+        AND s.address = lower(d.address) AND s.event IN ('', e.type) LIMIT 1) AS suppressed,
+       (SELECT t.is_active AND t.user_id = n.user_id FROM push_tokens t
+        WHERE t.id = CASE WHEN d.channel = 'push' THEN cast(d.address AS uuid) END) AS token_is_good
 FROM dead_letters l
 JOIN deliveries d ON d.id = l.delivery_id
 JOIN events e ON e.id = d.event_id
 LEFT JOIN notifications n ON n.id = d.notification_id
+LEFT JOIN users u ON u.tenant = d.tenant AND u.id = n.user_id
 LEFT JOIN webhooks h ON h.id = d.webhook_id
 WHERE d.status = 'dead_letter' AND {conditions}
 ORDER BY l.delivery_id LIMIT :most FOR NO KEY UPDATE OF d

@@ -10,8 +10,10 @@ from sqlalchemy import Connection, text
 
 from domain.states import DeliveryStatus
 from domain.verdict import Verdict
-from pipeline.deliver import Result, claim, look_again, settle
+from pipeline.claim import claim
+from pipeline.deliver import look_again
 from pipeline.notification import COLUMNS, notification_of
+from pipeline.settle import Result, settle
 
 MOST: Final = 500  # a round; what is left waits for the next
 LEASE: Final = 30.0  # seconds; claimed and settled in one transaction, so it is never seen

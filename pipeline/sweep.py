@@ -14,9 +14,11 @@ ON CONFLICT (name) DO UPDATE SET at = now() WHERE r.at <= now() - :interval * in
 RETURNING name
 """)
 
-# A channel's due work, counted no further than a few batches: more bells than that would ring at closed doors.
+# A channel's due work, tenants' own accounts included, counted no further than a few batches: more bells than that would ring at closed doors.
 DUE = text("""
-SELECT c.channel, due.count AS waiting FROM unnest(cast(:channels AS text[])) AS c(channel), LATERAL (
+SELECT c.channel, due.count AS waiting FROM (
+    SELECT unnest(cast(:channels AS text[])) AS channel
+    UNION SELECT channel FROM provider_accounts WHERE credentials IS NOT NULL) AS c, LATERAL (
     SELECT count(*) FROM (
         SELECT FROM unnest(ARRAY[3, 2, 1, 0]) AS p(priority), LATERAL (
             SELECT FROM deliveries d

@@ -6,22 +6,30 @@ It goes on claiming while something is due and there is room; a slow receiver ho
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import Row
+from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError
 
-from channels.base import Provider
+from channels.base import AccountError, NotSentError, Provider
+from channels.registry import PROVIDERS
 from domain import verdict
+from domain.states import DeliveryStatus
 from domain.vocabulary import Reason
 from models.engine import DATABASE_AWAY, transaction
 from pipeline.bulkhead import give_back_slots, make_slots, take_slots
-from pipeline.deliver import Claim, Result, claim, claim_alone, look_again, settle
-from tasks.attempt import attempt
+from pipeline.claim import Claim, claim, claim_alone
+from pipeline.deliver import NOTHING_MORE
+from pipeline.fold import fold, told_along
+from pipeline.settle import WITHOUT_ACCOUNTS, Result, settle
+from tasks.accounts import Account, Accounts
+from tasks.admission import BUSY_WAIT, Admission, Parcel
+from tasks.attempt import THROTTLED, Try, concluded, on_account, try_once, words
 from tasks.bells import ringer
 
 if TYPE_CHECKING:
@@ -31,7 +39,6 @@ log = structlog.get_logger(__name__)
 
 PROMPT = 0.25  # seconds that a batch waits for its slower sends before the others are settled
 MARGIN = 2.0  # seconds of the lease kept for settling
-BUSY_WAIT = 5.0  # seconds until a delivery is looked at again that found no room in time
 ALONE_EVERY = 1.0  # seconds between looks for what a process died of before
 SETTLE_AGAIN = 0.2  # seconds; the database was away
 
@@ -39,11 +46,16 @@ SETTLE_AGAIN = 0.2  # seconds; the database was away
 class Line:
     """Everything here runs on the loop of the sender."""
 
-    def __init__(self, sender: Sender, provider: Provider) -> None:
-        self.provider = provider
-        self.channel = provider.channel
+    def __init__(self, sender: Sender, channel: str, providers: Sequence[Provider]) -> None:
+        self.channel = channel
         self._sender = sender
-        self._bulkhead = provider.capabilities.bulkhead
+        self._providers = tuple(providers)
+        self._accounts = Accounts(sender.settings, channel, providers, self._retire)
+        self._orders: dict[int, dict[str, tuple[Account, ...]]] = {}  # by the token of a claim
+        self._admission = Admission(sender, channel)
+        self._is_plain = channel in WITHOUT_ACCOUNTS
+        first = providers[0] if providers else next(iter(PROVIDERS[channel].values()))
+        self._bulkhead = first.capabilities.bulkhead
         self._room = self._bulkhead.concurrent + self._bulkhead.waiting
         self._claiming = False
         self._alone_at = 0.0
@@ -52,6 +64,7 @@ class Line:
         self._quiet = asyncio.Event()
         self._finished = asyncio.Event()
         self._batches: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def ring(self) -> None:
         """Wake the line and wait until nothing is due and everything it claimed is settled."""
@@ -82,7 +95,20 @@ class Line:
         await asyncio.wait({working})
         while self._batches:
             await asyncio.wait(self._batches)
-        await self.provider.close()
+        self._accounts.close()
+        await asyncio.gather(*(provider.close() for provider in self._providers), return_exceptions=True)
+
+    def _retire(self, provider: Provider) -> None:
+        """Close a tenant's provider once what it may still send has ended. Called from any thread."""
+        loop = self._sender.loop
+        wait = self._sender.settings.lease_seconds
+
+        def close() -> None:
+            task = loop.create_task(provider.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+        loop.call_soon_threadsafe(loop.call_later, 0.0 if self._sender.stopping else wait, close)
 
     def _rest(self, *_: object) -> None:
         if not self._batches and not self._claiming and not self._rung.is_set():
@@ -114,22 +140,34 @@ class Line:
         return room
 
     def _claim(self, most: int) -> Claim | None:
-        lease = self._sender.settings.lease_seconds
-        now = monotonic()
         with transaction() as connection:
             if not self._bulkhead.shared:
-                return claim(connection, self.channel, most, lease, now)
+                return self._prepared(connection, self._claimed(connection, most))
+            lease = self._sender.settings.lease_seconds
             slots = take_slots(connection, self.channel, self._bulkhead.concurrent, lease)
             if not slots.numbers and make_slots(connection, self.channel, self._bulkhead.concurrent):
                 slots = take_slots(connection, self.channel, self._bulkhead.concurrent, lease)
             if not slots.numbers:
                 return None
             each = self._room // self._bulkhead.concurrent
-            taken = claim(connection, self.channel, len(slots.numbers) * each, lease, now)
+            taken = self._claimed(connection, len(slots.numbers) * each)
             surplus = len(slots.numbers) - len(taken.rows)
             if surplus > 0:
                 slots = give_back_slots(connection, self.channel, slots, surplus)
-            return Claim(taken.token, taken.expires, taken.rows, slots)
+            return self._prepared(connection, replace(taken, slots=slots))
+
+    def _claimed(self, connection: Connection, most: int) -> Claim:
+        lease = self._sender.settings.lease_seconds
+        return claim(connection, self.channel, most, lease, monotonic(), of_accounts=not self._providers)
+
+    def _prepared(self, connection: Connection, taken: Claim) -> Claim:
+        """Fold what belongs together, and look up whose accounts carry the rest."""
+        if self._is_plain or not taken.rows:
+            self._orders[taken.token] = dict.fromkeys((row.tenant for row in taken.rows), self._accounts.shared)
+            return taken
+        self._orders[taken.token] = self._accounts.orders(connection, {row.tenant for row in taken.rows})
+        gone, more = fold(connection, taken.token, taken.rows)
+        return replace(taken, rows=[row for row in taken.rows if row.id not in gone], more=more)
 
     async def _send_what_was_lost(self) -> None:
         """One at a time: if one of them is what processes die of, it takes no other with it."""
@@ -144,7 +182,8 @@ class Line:
 
     def _claim_alone(self) -> Claim:
         with transaction() as connection:
-            return claim_alone(connection, self.channel, self._sender.settings.lease_seconds, monotonic())
+            lease = self._sender.settings.lease_seconds
+            return self._prepared(connection, claim_alone(connection, self.channel, lease, monotonic()))
 
     async def _send_batch(self, taken: Claim) -> None:
         """Send and settle what was claimed. Whatever goes wrong, the room is free again afterwards."""
@@ -154,6 +193,7 @@ class Line:
             log.exception("batch_failed", channel=self.channel)
         finally:
             del self._under_way[taken.token]
+            self._orders.pop(taken.token, None)
             self._finished.set()
             if taken.slots:
                 await self._sender.in_thread(self._give_back, taken)
@@ -161,9 +201,9 @@ class Line:
 
     async def _send_and_settle(self, taken: Claim) -> None:
         """Send all at once, and settle what is done as soon as the rest is slow."""
-        admitted, not_sent = await self._admit(taken)
+        admitted, not_sent = await self._admission.sort(taken, self._orders[taken.token])
         gate = asyncio.Semaphore(len(taken.slots.numbers)) if taken.slots else None
-        pending = {asyncio.create_task(self._send_one(row, key, taken, gate)) for row, key in admitted}
+        pending = {asyncio.create_task(self._send_one(parcel, taken, gate)) for parcel in admitted}
         await self._settle(taken, not_sent)
         while pending:
             done, pending = await asyncio.wait(pending, timeout=PROMPT)
@@ -176,68 +216,56 @@ class Line:
             with suppress(*DATABASE_AWAY), transaction() as connection:
                 give_back_slots(connection, self.channel, taken.slots, len(taken.slots.numbers))
 
-    async def _admit(self, taken: Claim) -> tuple[list[tuple[Row[Any], str]], list[Result]]:
-        """Sort out what is not to be sent now, and ask the breakers once for the whole batch."""
-        now = datetime.now(UTC)
-        results: list[Result] = []
-        wanted: list[tuple[Row[Any], str]] = []
-        for row in taken.rows:
-            going = self._going(row, now)
-            if going:
-                results.append(Result(row.id, going))
-            else:
-                wanted.append((row, self._breaker_key(row)))
-        admissions = await self._sender.check_breakers({key for _, key in wanted})
-        admitted = []
-        for row, key in wanted:
-            wait = admissions.take(key)
-            if wait is not None:
-                results.append(Result(row.id, verdict.postponed(row.failures, Reason.BREAKER_OPEN, wait)))
-            elif self._sender.ways.has_room(key):
-                admitted.append((row, key))
-            else:
-                results.append(Result(row.id, verdict.postponed(row.failures, Reason.BULKHEAD_FULL, BUSY_WAIT)))
-        return admitted, results
+    async def _send_one(self, parcel: Parcel, taken: Claim, gate: asyncio.Semaphore | None) -> Result:
+        """By the first account, and by the next ones while it is certain that nothing was sent."""
+        said = words(parcel.row, self.channel, taken.more.get(parcel.row.id, NOTHING_MORE), parcel.accounts[0].provider)
+        tries: list[Try] = []
+        while True:
+            async with self._sender.ways.turn(parcel.key), gate or nullcontext():
+                if isinstance(said, Result):
+                    return said
+                late = self._is_too_late(parcel, taken)
+                if late is None:
+                    account = parcel.accounts[0]
+                    message = on_account(said, parcel.row, account, self._sender.settings)
+                    tries.append(await try_once(parcel.row, account, message, parcel.where))
+            if late is not None and not tries:
+                return late
+            if late is None:
+                self._note(parcel, tries[-1])
+            if late is not None or not tries[-1].may_pass_on or not await self._turn_to_next(parcel):
+                return concluded(parcel.row, self.channel, tries, said, parcel.where, self._sender.settings)
 
-    def _going(self, row: Row[Any], now: datetime) -> verdict.Verdict | None:
-        """Where a delivery goes instead of out; None when it is to be sent."""
-        policy = self.provider.capabilities.on_unknown
-        try:
-            given_up = verdict.lost(row.crashes, row.failures, policy) if row.was_lost else None
-            return given_up or look_again(row, self.channel, now)
-        except Exception:  # a bug; the others of the batch must not pay for it
-            log.exception("not_looked_at", delivery_id=row.id, channel=self.channel)
-            return verdict.not_rendered(row.failures)
+    async def _turn_to_next(self, parcel: Parcel) -> bool:
+        while parcel.next():
+            if await self._admission.may_follow(parcel):
+                return True
+        return False
 
-    def _breaker_key(self, row: Row[Any]) -> str:
-        if row.webhook_id is not None:
-            return f"{row.tenant}:webhook:{row.webhook_id}"
-        return f"{row.tenant}:{self.provider.name}"
-
-    async def _send_one(self, row: Row[Any], key: str, taken: Claim, gate: asyncio.Semaphore | None) -> Result:
-        async with self._sender.ways.turn(key):
-            if gate is None:
-                return await self._in_time(row, key, taken)
-            async with gate:
-                return await self._in_time(row, key, taken)
-
-    async def _in_time(self, row: Row[Any], key: str, taken: Claim) -> Result:
-        """Attempt it, unless its turn came too late for the lease or its way has closed meanwhile."""
-        if taken.expires - monotonic() < self.provider.capabilities.deadline + MARGIN:
+    def _is_too_late(self, parcel: Parcel, taken: Claim) -> Result | None:
+        """The result of what has missed its turn: too late for the lease, or its way has closed meanwhile."""
+        row = parcel.row
+        if taken.expires - monotonic() < parcel.accounts[0].provider.capabilities.deadline + MARGIN:
             return Result(row.id, verdict.postponed(row.failures, Reason.BULKHEAD_FULL, BUSY_WAIT))
-        wait = self._sender.breakers.closed_for(key)
+        wait = self._sender.breakers.closed_for(parcel.key)
         if wait is not None:
             return Result(row.id, verdict.postponed(row.failures, Reason.BREAKER_OPEN, wait))
-        result, worked = await attempt(row, self.provider, self._sender.settings.retry_schedule)
-        if worked is not None:
-            self._sender.record(key, worked)
-        return result
+        return None
+
+    def _note(self, parcel: Parcel, tried: Try) -> None:
+        """Tell the others what this turn says of the account."""
+        self._sender.record(parcel.key, tried.worked)
+        match tried.error:
+            case AccountError():
+                self._sender.alarm(parcel.row.tenant, self.channel, tried.account.provider.name, tried.detail)
+            case NotSentError(throttled=True):
+                self._sender.pause(tried.account.key, tried.error.retry_after or THROTTLED)
 
     async def _settle(self, taken: Claim, results: list[Result]) -> None:
         """Store results. The sends have happened, so it is tried for as long as the lease is ours."""
         while results:
             try:
-                settled = await self._sender.in_thread(self._store, taken.token, results)
+                settled = await self._sender.in_thread(self._store, taken, results)
             except Exception as error:
                 if len(results) > 1 and isinstance(error, DataError | IntegrityError):
                     for one in results:  # one of them is at fault; the others must not pay for it
@@ -258,7 +286,10 @@ class Line:
         self._finished.set()
         self._sender.flush_breakers()
 
-    @staticmethod
-    def _store(token: int, results: list[Result]) -> dict[str, str]:
+    def _store(self, taken: Claim, results: list[Result]) -> dict[str, str]:
         with transaction() as connection:
-            return settle(connection, token, results)
+            settled = settle(connection, taken.token, results, self.channel)
+            told = [id_ for id_, status in settled.items() if id_ in taken.more and status == DeliveryStatus.SENT]
+            if told:
+                told_along(connection, told)
+            return settled

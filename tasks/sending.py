@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
@@ -14,9 +14,11 @@ import structlog
 import uvloop
 
 from channels.breaker import Admissions, Breakers
-from channels.registry import configured
+from channels.limits import Ask, Caps, Limits
+from channels.registry import PROVIDERS, configured
 from config.connections import redis_client
 from config.settings import Settings
+from tasks.alarms import Alarms
 from tasks.line import Line
 from tasks.ways import Ways
 
@@ -37,18 +39,32 @@ class Sender:
         self._database = ThreadPoolExecutor(2, thread_name_prefix="database")
         self._telling = ThreadPoolExecutor(1, thread_name_prefix="breakers")  # one: results are told in order
         self._lines: dict[str, Line] = {}
+        self._configured: frozenset[str] = frozenset()
         self._results: list[tuple[str, bool]] = []
         self.ways = Ways()
         url = settings.redis_url.get_secret_value() if settings.redis_url else None
-        client = redis_client(url, "breakers") if url else None
-        self.breakers = Breakers(client, reset_timeout=settings.breaker_seconds)
+        self._breaking = redis_client(url, "breakers") if url else None
+        self._limiting = redis_client(url, "limits") if url else None
+        self.start_counting()
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         self._thread.start()
         self._call(self._open()).result(30)
 
+    def start_counting(self) -> None:
+        """Begin with closed breakers, full limits and caps as far as this process knows, and no alarm raised."""
+        self.breakers = Breakers(self._breaking, reset_timeout=self.settings.breaker_seconds)
+        self.limits = Limits(self._limiting, self.settings.rate_limits)
+        self.caps = Caps(self._limiting, self.settings.recipient_caps)
+        self._alarms = Alarms()
+
     @property
     def channels(self) -> frozenset[str]:
         """The channels that have a provider here."""
+        return self._configured
+
+    @property
+    def lines(self) -> frozenset[str]:
+        """All channels; on those without a provider here, tenants may have one of their own."""
         return frozenset(self._lines)
 
     def ring(self, channel: str, timeout: float) -> bool:
@@ -91,6 +107,18 @@ class Sender:
         if not succeeded:
             self.flush_breakers()
 
+    async def ask_limits(self, asks: Sequence[Ask]) -> list[float | None]:
+        """What the accounts' rate limits say to a batch: seconds to wait, None for what may go now."""
+        return await self.in_thread(self.limits.admit, asks) if asks else []
+
+    def pause(self, account: str, seconds: float) -> None:
+        """Leave an account alone, because the provider asks for it."""
+        self._telling.submit(self.limits.pause, account, seconds)
+
+    def alarm(self, tenant: str, channel: str, provider: str, detail: str) -> None:
+        """Tell a person, once, that a provider does not accept our account."""
+        self._telling.submit(self._alarms.raise_, tenant, channel, provider, detail)
+
     def flush_breakers(self) -> None:
         """Tell the shared breakers what was noted; they ask the network only when something changes."""
         results, self._results = self._results, []
@@ -113,7 +141,8 @@ class Sender:
     async def _open(self) -> None:
         """Make the providers on the loop on which they will be used."""
         providers = configured(self.settings, preview=self.settings.preview)
-        self._lines = {channel: Line(self, ways[0]) for channel, ways in providers.items() if ways}
+        self._configured = frozenset(providers)
+        self._lines = {channel: Line(self, channel, providers.get(channel, ())) for channel in PROVIDERS}
         self._working = [asyncio.create_task(line.work()) for line in self._lines.values()]
 
     async def _close(self) -> None:

@@ -48,5 +48,5 @@ def test_the_table_names_known_channels_only():
 
 
 def test_an_order_that_names_an_unknown_provider_is_explained(make_settings):
-    with pytest.raises(SettingsError, match="BELLWIRE_EMAIL_PROVIDERS: must be of smtp, .*, not pigeon"):
+    with pytest.raises(SettingsError, match=r"BELLWIRE_EMAIL_PROVIDERS: must be of smtp, .*, not pigeon"):
         configured(make_settings(email_providers="smtp,pigeon"), preview=False)

@@ -18,10 +18,11 @@ from config.settings import settings
 from domain import verdict
 from models.engine import engine, transaction
 from models.metadata import metadata
-from pipeline.deliver import Result, claim, settle
+from pipeline.claim import claim
 from pipeline.directory import Directory
 from pipeline.publish import route_accepted
 from pipeline.sealing import _seal
+from pipeline.settle import Result, settle
 from pipeline.setup import ensure_tenant
 from pipeline.users import put_user
 from workers.cli.app import run

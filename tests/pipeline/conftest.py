@@ -18,12 +18,13 @@ from domain import verdict
 from domain.verdict import Verdict
 from models.engine import new_engine
 from models.metadata import metadata
-from pipeline.deliver import Result, claim, settle
+from pipeline.claim import claim
 from pipeline.directory import Directory
 from pipeline.envelope import parse_many
 from pipeline.ledger import list_deliveries, read_event
 from pipeline.publish import accept_and_route
 from pipeline.sealing import _seal
+from pipeline.settle import Result, settle
 from pipeline.setup import ensure_tenant
 from pipeline.users import put_user
 

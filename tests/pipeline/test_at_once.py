@@ -17,13 +17,14 @@ from domain import verdict
 from models.engine import new_engine
 from pipeline.acknowledge import acknowledge
 from pipeline.cancel import cancel_event
+from pipeline.claim import claim
 from pipeline.dead_letter import mark_announced, unannounced
-from pipeline.deliver import Result, claim, settle
 from pipeline.directory import Directory
 from pipeline.envelope import parse_many
 from pipeline.publish import accept_and_route, accept_only, route_accepted
 from pipeline.replay import replay
 from pipeline.scheduled import show_due
+from pipeline.settle import Result, settle
 from pipeline.sweep import forget_seen, look, take_round
 
 BUILT = dict.fromkeys(("email", "telegram", "webhook", "in_app"), True)

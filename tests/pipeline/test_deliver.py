@@ -17,8 +17,10 @@ from domain import verdict
 from domain.states import DeliveryStatus
 from domain.verdict import Verdict
 from domain.vocabulary import Outcome, Reason, UnknownPolicy
-from pipeline.deliver import Claim, Result, address, claim, claim_alone, look_again, message, settle, webhook_body
+from pipeline.claim import Claim, claim, claim_alone
+from pipeline.deliver import address, look_again, message, webhook_body
 from pipeline.sealing import opened
+from pipeline.settle import Result, settle
 from pipeline.users import put_user
 from pipeline.webhooks import delete_webhook, put_webhook, rotate_webhook
 from tests.support.waiting import wait_until
@@ -360,7 +362,7 @@ def test_a_chat_that_moved_is_found_at_its_new_address_from_then_on(ops: Any) ->
     store(ops, taken.token, result(second, verdict.failed(0, SCHEDULE, 0.0, None)))
     let_due(ops)
     (again,) = take(ops, "telegram").rows
-    assert address(again, datetime.now(UTC)).value == "-100200"
+    assert address(again, "telegram", datetime.now(UTC)).value == "-100200"
 
 
 def test_two_deliveries_that_learn_of_the_same_move_agree(ops: Any) -> None:
@@ -539,7 +541,7 @@ def test_a_webhook_is_addressed_as_it_is_registered_now(world: Any, hooked: Call
         put_webhook(connection, tenant="acme", user_id=None, name="w", body=body, actor="cli")
     lose_leases(world)
     row = next(row for row in take(world, "webhook").rows if row.user_id is None)
-    where = address(row, datetime.now(UTC))
+    where = address(row, "webhook", datetime.now(UTC))
     assert (where.value, where.endpoint) == ("https://new.example.org/x", row.webhook_id)
     assert where.headers == {"X-Team": "blue"}
 
@@ -547,20 +549,20 @@ def test_a_webhook_is_addressed_as_it_is_registered_now(world: Any, hooked: Call
 @pytest.mark.mission("B-5")
 def test_while_a_secret_rotates_both_sign_the_new_one_first(world: Any, hooked: Callable[..., Any]) -> None:
     row = hooked()[0]
-    (old,) = address(row, datetime.now(UTC)).secrets
+    (old,) = address(row, "webhook", datetime.now(UTC)).secrets
     with world.begin() as connection:
         rotate_webhook(connection, tenant="acme", user_id=None, name="w", actor="cli")
     lose_leases(world)
     again = next(row for row in take(world, "webhook").rows if row.user_id is None)
     new = opened(again.secret)
     assert new != old
-    assert address(again, datetime.now(UTC)).secrets == (new, old)
+    assert address(again, "webhook", datetime.now(UTC)).secrets == (new, old)
     world.execute("UPDATE webhooks SET previous_until = now() - interval '1 second'")
     world.execute("UPDATE deliveries SET crashes = 0")
     lose_leases(world)
     rows = [*take(world, "webhook").rows, *take(world, "webhook").rows]  # one by one, after two crashes
     later = next(row for row in rows if row.user_id is None)
-    assert address(later, datetime.now(UTC)).secrets == (new,)
+    assert address(later, "webhook", datetime.now(UTC)).secrets == (new,)
 
 
 def test_a_delivery_to_a_webhook_that_was_removed_ends_with_its_reason(world: Any, hooked: Callable[..., Any]) -> None:

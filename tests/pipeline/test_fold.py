@@ -14,7 +14,7 @@ from sqlalchemy import text
 from domain.states import DeliveryStatus
 from domain.verdict import Verdict
 from domain.vocabulary import Reason
-from pipeline.deliver import claim
+from pipeline.claim import claim
 from pipeline.fold import MOST_TITLES, More, fold, told_along
 from pipeline.ledger import explain_event
 

@@ -18,8 +18,8 @@ from domain.vocabulary import Reason
 from models.engine import BATCH_OPTIONS, new_engine
 from pipeline.acknowledge import acknowledge
 from pipeline.bulkhead import give_back_slots, make_slots, take_slots
+from pipeline.claim import claim
 from pipeline.dead_letter import mark_announced, unannounced
-from pipeline.deliver import Result, claim, settle
 from pipeline.directory import Directory
 from pipeline.envelope import parse_many
 from pipeline.ledger import read_event
@@ -27,6 +27,7 @@ from pipeline.publish import accept_and_route, accept_only, route_accepted
 from pipeline.rejections import unseen
 from pipeline.replay import replay
 from pipeline.scheduled import show_due
+from pipeline.settle import Result, settle
 from pipeline.setup import ensure_tenant
 from pipeline.sweep import forget_seen, look, take_round
 from pipeline.users import put_user

@@ -66,9 +66,9 @@ def test_a_message_is_told_to_all_participants_except_who_wrote_it(world: Any) -
     data = {"participants": ["u1", "u2", "u3"], "text": "hello", "sender": "Ute"}
     publish(world, {"type": "conversation.message_posted", "actor_id": "u2", "data": data})
     assert set(told(world)) == {"u1", "u3"}
-    assert world.execute("SELECT skipped FROM events")[0].skipped == [
-        {"recipient": "u2", "channel": None, "reason": "is_actor"}
-    ]
+    assert {"recipient": "u2", "channel": None, "reason": "is_actor"} in world.execute("SELECT skipped FROM events")[
+        0
+    ].skipped
 
 
 @pytest.mark.mission("A-12")

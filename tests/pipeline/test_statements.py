@@ -13,10 +13,11 @@ from sqlalchemy import event as listening
 from config.catalogue import shipped
 from domain import verdict
 from domain.vocabulary import Reason
-from pipeline.deliver import Result, claim, settle
+from pipeline.claim import claim
 from pipeline.envelope import parse_many
 from pipeline.publish import accept_and_route, accept_only, route_accepted
 from pipeline.rejections import unseen
+from pipeline.settle import Result, settle
 from pipeline.sweep import look
 
 BUILT = dict.fromkeys(("email", "telegram", "webhook", "in_app"), True)

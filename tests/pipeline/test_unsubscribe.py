@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 
 from domain.preferences import wants
-from pipeline.deliver import claim, look_again
+from pipeline.claim import claim
+from pipeline.deliver import look_again
 from pipeline.links import Unsubscribe
 from pipeline.people import preference_entries
 from pipeline.unsubscribe import offer, unsubscribe

@@ -9,7 +9,7 @@ import pytest
 
 from domain import verdict
 from domain.vocabulary import Reason
-from pipeline.deliver import claim
+from pipeline.claim import claim
 from pipeline.withdraw import withdraw_issue, withdraw_issues
 
 SSL = {"type": "ssl_expiry", "severity": "low", "data": {"host": "shop"}}

@@ -103,9 +103,12 @@ def _forget() -> None:
 
 @pytest.fixture(scope="module")
 def parts(
-    module_database_url: str, servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    module_database_url: str,
+    servers: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Process]:
-    """One process for the tests of a file."""
+    """One process for the tests of a file, which may have a function `settings_for` with further variables."""
     with pytest.MonkeyPatch.context() as environment, Receivers() as receivers:
         environment.chdir(tmp_path_factory.mktemp("worker"))
         chosen = {
@@ -119,7 +122,8 @@ def parts(
         }
         for name, value in chosen.items():
             environment.setenv(f"BELLWIRE_{name}", value)
-        for name, value in receivers.environment().items():
+        further = getattr(request.module, "settings_for", lambda _: {})(receivers)
+        for name, value in {**receivers.environment(), **further}.items():
             environment.setenv(name, value)
         settings.cache_clear()
         # The application reads its settings when it is imported, and again here if another file imported it before.
@@ -155,7 +159,9 @@ def process(parts: Process, valkey: str) -> Process:
     with redis.Redis.from_url(valkey) as client:
         client.flushall()
     parts.child.directory = Directory()  # versions start again with the tables
-    for receiver in (parts.receivers.webhook, parts.receivers.mail, parts.receivers.telegram):
+    parts.child.sender.start_counting()
+    given = parts.receivers
+    for receiver in (given.webhook, given.mail, given.telegram, given.lab, given.apns):
         receiver.received.clear()
         receiver._scripts.clear()
     return parts

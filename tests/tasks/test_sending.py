@@ -192,7 +192,7 @@ def test_a_delivery_whose_worker_died_is_sent_again_and_the_lost_attempt_is_reco
     from time import monotonic
 
     from models.engine import engine
-    from pipeline.deliver import claim
+    from pipeline.claim import claim
 
     process.hook("/hook")
     process.publish(ssl)
