@@ -187,7 +187,7 @@ def _push(kind: _Kind, context: Context) -> Content:
     values = _short(kind, context)
     return Content(
         and_more(values["headline"], values["more_count"], PUSH_TITLE),
-        lines_within(tidy(kind.run("push.txt", values)), PUSH_BODY),
+        lines_within(_body(kind, "push.txt", values), PUSH_BODY),
         link_url=values["link_url"],
         link_text=values["link_text"],
         image=picture(context.data, context.secret),
@@ -212,7 +212,7 @@ def _whatsapp(kind: _Kind, context: Context) -> Content:
 
 def _apprise(kind: _Kind, context: Context) -> Content:
     values = _short(kind, context)
-    text = whole_lines(tidy(kind.run("apprise.txt", values)))
+    text = whole_lines(_body(kind, "apprise.txt", values))
     return Content(values["title"], text, None, values["link_url"], values["link_text"])
 
 
@@ -232,6 +232,11 @@ def _short(kind: _Kind, context: Context) -> dict[str, Any]:
     values = _values(kind, context, wording.mask(context.data, context.secret))
     values["short"] = wording.cut(kind.run("in_app.txt", values).strip(), IN_APP_LENGTH)
     return values
+
+
+def _body(kind: _Kind, name: str, values: Mapping[str, Any]) -> str:
+    """The face `name`, else what happened: these channels show the title apart and refuse an empty text."""
+    return tidy(kind.run(name, values)) or wording.label(values["event"].type)
 
 
 def _values(kind: _Kind, context: Context, data: Mapping[str, Any]) -> dict[str, Any]:

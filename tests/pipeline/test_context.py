@@ -50,3 +50,11 @@ def test_secret_fields_and_title_are_those_of_the_catalogue() -> None:
 def test_a_type_that_nobody_listed_has_neither() -> None:
     found = told(event_type="unheard.of")
     assert (found.secret, found.event.title) == ((), "")
+
+
+def test_what_stands_beside_the_words_is_handed_on() -> None:
+    beside = {"unsubscribe_url": "https://u", "acknowledge_url": "https://a", "preferences_url": "https://p"}
+    found = told(**beside, more=("One", "Two"), more_count=7)
+    assert {name: getattr(found, name) for name in beside} == beside
+    assert (found.more, found.more_count) == (("One", "Two"), 7)
+    assert {name: getattr(told(), name) for name in beside} == dict.fromkeys(beside)

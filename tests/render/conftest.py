@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from config.catalogue import shipped
+from config.catalogue import TEMPLATES, shipped
 from config.demo import sample_events
 from domain.vocabulary import Severity
+from pipeline.faces import Faces
 from pipeline.render import Context, EventView
 
 LINK = "https://bellwire.example.org/inbox"
@@ -65,3 +68,12 @@ def sample_context(sample: dict[str, Any]) -> Context:
 def template(sample: dict[str, Any]) -> str:
     """The template of a sample event."""
     return shipped().event_types[sample["type"]].template
+
+
+@pytest.fixture
+def own_faces(tmp_path: Path) -> Faces:
+    """A copy of what templates share and of the default, to which a test adds its own."""
+    for name in ("base", "default"):
+        shutil.copytree(TEMPLATES / name, tmp_path / name)
+    (tmp_path / "own").mkdir()
+    return Faces(tmp_path)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -300,15 +298,6 @@ def test_a_digest_lists_what_is_open(context: Make) -> None:
 def test_nothing_is_rendered_for_a_webhook(context: Make) -> None:
     with pytest.raises(RenderError, match="nothing is rendered for the channel webhook"):
         render("webhook", "default", context("made.up", {}))
-
-
-@pytest.fixture
-def own_faces(tmp_path: Path) -> Faces:
-    """A copy of what templates share and of the default, to which a test adds its own."""
-    for name in ("base", "default"):
-        shutil.copytree(TEMPLATES / name, tmp_path / name)
-    (tmp_path / "own").mkdir()
-    return Faces(tmp_path)
 
 
 def write(faces: Faces, name: str, source: str) -> None:
