@@ -162,7 +162,7 @@ def _said_by(html: str) -> str:
     from inscriptis import get_text  # type: ignore[import-untyped]
 
     try:
-        return str(get_text(html)).strip()
+        return clean(get_text(html)).strip()
     except (ValueError, RecursionError):  # a document that cannot be read says nothing; the HTML goes out all the same
         return ""
 

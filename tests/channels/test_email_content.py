@@ -245,6 +245,7 @@ def test_what_cannot_be_clicked_is_not_offered(name, link, told):
 def test_the_message_id_is_that_of_the_delivery_at_the_senders_domain(name, told):
     found = told(name, message(sender="billing@invoices.example"))
     assert found.headers["Message-ID"] == "<delivery-1@invoices.example>"
+    assert (found.headers.get("X-PM-KeepID") == "true") == (name == "postmark")  # it replaces ours unless it is told so
 
 
 @pytest.mark.mission("E-22")

@@ -13,8 +13,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.base import Attachment, Message
-from channels.mime import compose, mailbox, one_line, sender
+from channels.mime import clean, compose, mailbox, one_line, plain_text, sender
 
+TAGS = [
+    "<p>",
+    "<table><tr><td>",
+    "</table>",
+    "<ul><li>",
+    "<!--",
+    "-->",
+    "<![CDATA[",
+    "<?xml?>",
+    "<pre>",
+    "<svg>",
+    "&#0;",
+]
 FROM = sender("Bellwire <bellwire@example.org>")
 TO = mailbox("ops@example.org", "Ops")
 
@@ -93,6 +106,51 @@ def test_an_odd_content_type_becomes_plain_bytes(kind):
 )
 def test_one_face_alone_is_a_mail_too(text, html, kind):
     assert read(compose(message(text=text, html=html), FROM, TO)).get_content_type() == kind
+
+
+@pytest.mark.mission("E-25")
+def test_a_text_that_nobody_wrote_is_taken_from_the_html():
+    parsed = read(compose(message(text="", html="<h1>Ends</h1><p>In 7&nbsp;days.</p><script>x()</script>"), FROM, TO))
+    assert parsed.get_content_type() == "multipart/alternative"
+    assert part(parsed, "plain").split() == ["Ends", "In", "7", "days."]
+
+
+@given(html=st.lists(st.sampled_from(TAGS) | st.text()).map("".join))
+def test_the_text_of_any_html_can_be_sent(html):
+    text = plain_text(message(text="", html=html))
+    assert text == clean(text)
+    assert compose(message(text="", html=html), FROM, TO).isascii()
+
+
+@pytest.mark.parametrize("length", [1, 100, 900])
+def test_the_address_of_one_click_is_neither_cut_nor_encoded(length):
+    link = f"https://bellwire.example.org/u/{'t' * length}"
+    content = compose(message(unsubscribe=link), FROM, TO)
+    assert f"\r\nList-Unsubscribe: <{link}>\r\n".encode() in content
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in content
+
+
+@pytest.mark.parametrize(
+    "link", ["https://x.org/" + "t" * 2000, "https://x.org/ä", "https://x.org/ x", "mailto:a@b.c", "x"]
+)
+def test_an_address_that_fits_into_no_header_is_left_out(link):
+    assert b"List-Unsubscribe" not in compose(message(unsubscribe=link), FROM, TO)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "nobody", "a@example.org, b@example.org", "A <a@example.org>, B <b@example.org>", "a@b@c.org"]
+)
+def test_a_sender_is_exactly_one(value):
+    with pytest.raises(ValueError, match=r"^not an email address$"):
+        sender(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("", "ops@example.org"), ("Ops", "Ops <ops@example.org>"), ("Ops, Night", '"Ops, Night" <ops@example.org>')],
+)
+def test_a_mailbox_is_written_for_an_api_with_its_name_quoted(name, shown):
+    assert str(mailbox("ops@example.org", name)) == shown
 
 
 def test_a_long_ascii_header_stays_on_one_line_and_is_not_encoded():
