@@ -150,6 +150,17 @@ SUPPRESSION: Final = {
     "created_at": MOMENT,
 }
 
+PROVIDER: Final = {
+    "provider": "resend",
+    "channel": "email",
+    "position": 0,
+    "account": "own",
+    "credentials": ["api_key", "webhook_secret"],
+    "senders": {"*": "Acme <no-reply@acme.org>"},
+    "receipts_url": "https://bellwire.example.org/v1/receipts/resend?tenant=acme",
+    "updated_at": MOMENT,
+}
+
 
 def answered(example: Any, status: int = 200) -> dict[int | str, dict[str, Any]]:
     """What the description says about the answer when all is well; for ``responses`` of a route.

@@ -287,7 +287,8 @@ class Provider(ABC):
             return cls.from_settings(Settings(_env_file=None, **{**dict(settings), **own}))
         except SettingsError as error:
             said = str(error)
-            for name, setting in cls.credentials.items():
+            # The longest first: one setting's name may be the beginning of another's.
+            for name, setting in sorted(cls.credentials.items(), key=lambda one: len(one[1]), reverse=True):
                 said = said.replace(f"BELLWIRE_{setting.upper()}", name)
             raise SettingsError(said) from None
 

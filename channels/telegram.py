@@ -20,7 +20,7 @@ from channels.base import (
     Receipt,
     RefusedError,
 )
-from config.settings import Settings
+from config.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from channels.telegram_sender import Sender
@@ -31,6 +31,7 @@ BUTTON: Final = "Acknowledge"
 MOST_BUTTON_BYTES: Final = 64  # callback_data of InlineKeyboardButton
 
 _CHAT: Final = re.compile(r"-?\d{1,20}|@[A-Za-z]\w{3,63}", re.ASCII)
+_TOKEN: Final = re.compile(r"\d{1,20}:[\w-]{1,128}", re.ASCII)
 
 # https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this. The third, 20 a minute to a group, is
 # below what one address gets anyway (`recipient_caps`), and an id does not tell a group from a channel.
@@ -57,9 +58,11 @@ class TelegramProvider(Provider):
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self | None:
-        """Configured by the bot's token."""
-        token = settings.telegram_bot_token
-        return cls(token.get_secret_value(), settings.telegram_url) if token and token.get_secret_value() else None
+        """Configured by the bot's token, which becomes part of an address."""
+        token = settings.telegram_bot_token.get_secret_value() if settings.telegram_bot_token else ""
+        if token and not _TOKEN.fullmatch(token):
+            raise SettingsError("BELLWIRE_TELEGRAM_BOT_TOKEN: must look like 123456789:AAE..., as @BotFather gives it")
+        return cls(token, settings.telegram_url) if token else None
 
     async def send(self, message: Message, address: Address) -> Receipt:
         """Send `Message.text`, MarkdownV2; see `Provider.send`. What Telegram cannot parse goes out as plain text."""
