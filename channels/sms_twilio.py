@@ -102,7 +102,7 @@ class TwilioProvider(Provider):
     """One account and its sender. `Address.value` is a telephone number.
 
     Attributes:
-        tenant: whose own account it is; its receipts are checked with that tenant's token. None: the installation's.
+        is_tenants: a tenant's own account: its receipts name the tenant, with whose token they are checked.
     """
 
     channel = "sms"
@@ -115,7 +115,7 @@ class TwilioProvider(Provider):
         "auth_token": "twilio_auth_token",
         "from": "twilio_from",
     }
-    tenant: str | None = None
+    is_tenants = False
 
     def __init__(self, account_sid: str, auth_token: str, sender: str, url: str, receipts: str | None, parts: int):
         """`receipts`: our public https address, None without one; `parts`: how many a text may have."""
@@ -147,6 +147,14 @@ class TwilioProvider(Provider):
         public = settings.public_url if settings.public_url.startswith("https://") else None
         return cls(sid or "", secret, sender or "", settings.twilio_url, public, settings.sms_segments)
 
+    @classmethod
+    def from_account(cls, settings: Settings, credentials: Mapping[str, str]) -> Self | None:
+        """See `Provider.from_account`."""
+        provider = super().from_account(settings, credentials)
+        if provider is not None:
+            provider.is_tenants = True
+        return provider
+
     async def send(self, message: Message, address: Address) -> Receipt:
         """Send the text, cut to the number of parts that is set; see `Provider.send`."""
         number, text = e164(address.value), sms.body(message, self._parts)
@@ -158,7 +166,7 @@ class TwilioProvider(Provider):
     def _form(self, message: Message, number: str, text: str) -> dict[str, str]:
         form = {"To": number, self._sender[0]: self._sender[1], "Body": text}
         if self._receipts:
-            query = {"delivery": message.delivery_id, **({"tenant": self.tenant} if self.tenant else {})}
+            query = {"delivery": message.delivery_id, **({"tenant": message.tenant} if self.is_tenants else {})}
             form["StatusCallback"] = f"{self._receipts.rstrip('/')}/v1/receipts/twilio?{urlencode(query)}"
         if message.expires_in is not None and message.expires_in < LONGEST_VALIDITY:
             form["ValidityPeriod"] = str(max(1, int(message.expires_in)))

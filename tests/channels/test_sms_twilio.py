@@ -43,12 +43,11 @@ def make(account, make_settings):
 
 @pytest.fixture
 def send(make, run):
-    def sending(number: str = NUMBER, text: str = "Disk full", tenant: str | None = None, **values) -> Receipt:
+    def sending(number: str = NUMBER, text: str = "Disk full", **values) -> Receipt:
         said = {key: values.pop(key) for key in ("expires_in",) if key in values}
 
         async def scenario() -> Receipt:
             provider = make(**values)
-            provider.tenant = tenant
             try:
                 return await provider.send(Message("delivery-1", "t", "e", "x", text=text, **said), Address(number))
             finally:
@@ -94,8 +93,16 @@ def test_without_a_public_https_address_no_receipts_are_asked_for(lab, send):
     assert "StatusCallback" not in form(lab)
 
 
-def test_the_receipts_of_a_tenants_own_account_name_the_tenant(lab, send):
-    send(tenant="a & b")
+def test_the_receipts_of_a_tenants_own_account_name_the_tenant(lab, account, make_settings, run):
+    ours = make_settings(twilio_url=account["twilio_url"], public_url="https://bellwire.example.org")
+    own = {"account_sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN, "from": FROM}
+
+    async def scenario() -> None:
+        provider = TwilioProvider.from_account(ours, own)
+        await provider.send(Message("delivery-1", "a & b", "e", "x", text="x"), Address(NUMBER))
+        await provider.close()
+
+    run(scenario())
     query = parse_qs(urlsplit(form(lab)["StatusCallback"]).query)
     assert query == {"delivery": ["delivery-1"], "tenant": ["a & b"]}
 
