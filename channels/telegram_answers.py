@@ -16,8 +16,8 @@ _KNOWN_PROBLEMS: Final = re.compile(
     r"|have no rights|need administrator rights|message is too long|message text is empty|can't parse entities"
     r"|bot can't initiate conversation|bot is not a member|chat_write_forbidden|topic_closed|peer_id_invalid"
     r"|message is not modified|message to edit not found|message can't be edited|query is too old|query_id_invalid"
-    r"|https url must be provided|failed to resolve host|secret token contains unallowed characters|ip address .* is"
-    r" reserved|bad webhook|webhook can be set up only on ports",
+    r"|https url must be provided|failed to resolve host|secret token contains unallowed characters"
+    r"|webhook can be set up only on ports",
     re.IGNORECASE,
 )
 # Somebody does not want us; who writes /start to the bot wants us again.

@@ -32,6 +32,7 @@ COMMANDS = {
     "explain": "workers.cli.explain",
     "keys": "workers.cli.keys",
     "token": "workers.cli.token",
+    "telegram": "workers.cli.telegram",
     "check": "workers.cli.check",
     "env": "workers.cli.env",
     "migrate": "workers.cli.migrate",
