@@ -22,6 +22,7 @@ from pipeline.claim import claim
 from pipeline.dead_letter import mark_announced, unannounced
 from pipeline.directory import Directory
 from pipeline.envelope import parse_many
+from pipeline.fold import fold, told_along
 from pipeline.ledger import read_event
 from pipeline.publish import accept_and_route, accept_only, route_accepted
 from pipeline.rejections import unseen
@@ -221,6 +222,16 @@ def slots(connection: Connection, _: Any) -> None:
     give_back_slots(connection, "email", held, 5)
 
 
+def fold_some(connection: Connection, _: Any) -> None:
+    hold = "UPDATE deliveries SET status = 'held', reason = 'too_many' WHERE channel = 'email' AND due_at <= now()"
+    connection.execute(text(f"{hold} AND priority = ANY('{{0,1,2,3}}')"))
+    taken = claim(connection, "email", BATCH, 30.0, monotonic())
+    rows: Any = [SimpleNamespace(**{**row._mapping, "earlier_reason": "too_many"}) for row in taken.rows]
+    _, more = fold(connection, taken.token, rows)
+    assert sum(one.count for one in more.values()) >= BATCH - 3
+    told_along(connection, more)
+
+
 STAGES: dict[str, Callable[[Connection, Any], Any]] = {
     "publish": publish,
     "ingest": ingest,
@@ -228,6 +239,7 @@ STAGES: dict[str, Callable[[Connection, Any], Any]] = {
     "claim": take,
     "claim-after-a-crash": take_lost,
     "settle": finish,
+    "fold": fold_some,
     "sweep": sweep,
     "withdraw": withdraw,
     "announce": announce,
