@@ -61,12 +61,13 @@ class Http2Client:
         """A connection on which the next request may begin at once."""
         try:
             async with asyncio.timeout_at(end):
-                while True:
+                for _ in range(OPENINGS):
                     connection = await self._connected()
                     if await connection.turn():
                         return connection
         except TimeoutError:
             raise NotSentError("no free place on a connection in time") from None
+        raise NotSentError("the server ended each connection at once")
 
     async def _connected(self) -> Connection:
         connection = self._connection

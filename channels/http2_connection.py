@@ -105,7 +105,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._streams: dict[int, _Stream] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._most = 1  # until the other side says how many it takes
+        self._most = 0  # until the other side says how many it takes; waiting for it costs one round trip
         self._pong: asyncio.Future[None] | None = None
         self.is_closing = False
         self.heard = monotonic()

@@ -45,7 +45,7 @@ def using(make_settings, run) -> Any:
 
 async def until(condition: Any) -> None:
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.005)
 
 
@@ -216,3 +216,14 @@ def test_no_free_place_in_time_is_not_sent(apple, using):
 
     using(apple, scenario)
     assert len(apple.received) == 1
+
+
+def test_a_server_of_http_1_is_told_nothing(receivers, apple, using):
+    apple.port, apples = receivers.webhook.port, apple.port
+    try:
+        with pytest.raises(NotSentError, match="ended each connection at once"):
+            using(apple, lambda provider: provider.send(message(), Address(FIRST)))
+    finally:
+        apple.port = apples
+    assert receivers.webhook.connections == 3
+    assert not [one for one in receivers.webhook.received if b"hello" in one.body]
