@@ -40,6 +40,13 @@ NEEDS = [
     ("PUT", "/v1/webhooks/w1", "admin"),
     ("DELETE", "/v1/webhooks/w1", "admin"),
     ("POST", "/v1/webhooks/w1/rotate", "admin"),
+    ("GET", "/v1/suppressions", "operator"),
+    ("POST", "/v1/suppressions", "operator"),
+    ("DELETE", "/v1/suppressions", "admin"),
+    ("GET", "/v1/providers", "admin"),
+    ("GET", "/v1/providers/smtp", "admin"),
+    ("PUT", "/v1/providers/smtp", "admin"),
+    ("DELETE", "/v1/providers/smtp", "admin"),
     ("POST", f"/v1/notifications/{ID}/acknowledge", "operator"),
     ("POST", f"/api/notifications/{ID}/acknowledge", "operator"),
 ]

@@ -26,8 +26,11 @@ WITH_BODIES = [
     ("PUT", "/v1/routes/r1"),
     ("PUT", "/v1/webhooks/w1"),
     ("POST", "/v1/dead-letters/replay"),
+    ("POST", "/v1/suppressions"),
+    ("PUT", "/v1/providers/smtp"),
 ]
 LISTS = ["/v1/events", "/v1/deliveries", "/v1/dead-letters", "/v1/users", "/v1/routes", "/v1/webhooks"]
+LISTS += ["/v1/suppressions", "/v1/providers"]
 IN_PATHS = [
     ("GET", "/v1/events/{}"),
     ("GET", "/v1/events/{}/explain"),
@@ -45,6 +48,14 @@ IN_PATHS = [
     ("POST", "/v1/webhooks/{}/rotate"),
     ("POST", "/v1/notifications/{}/acknowledge"),
     ("POST", "/api/notifications/{}/acknowledge"),
+    ("GET", "/v1/providers/{}"),
+    ("PUT", "/v1/providers/{}"),
+    ("DELETE", "/v1/providers/{}"),
+    ("DELETE", "/v1/suppressions?address={}"),
+    ("GET", "/u/{}"),
+    ("POST", "/u/{}"),
+    ("GET", "/a/{}"),
+    ("POST", "/a/{}"),
 ]
 BODIES = {
     "nothing": b"",
@@ -372,6 +383,7 @@ fields = st.sampled_from(
         *("fingerprint", "occurred_at", "expires_at", "send_at", "attachments", "events", "ids", "filter", "email"),
         *("phone", "roles", "customers", "quiet_hours", "digest", "locale", "time_zone", "url", "headers", "secret"),
         *("match", "channels", "priority", "plan", "template", "name", "note"),
+        *("channel", "address", "event", "credentials", "position", "senders"),
     ]
 )
 relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -116,3 +117,16 @@ def test_the_list_leads_on_from_page_to_page(client: httpx.Client) -> None:
     addresses = [one["address"] for one in first["suppressions"] + second["suppressions"]]
     assert addresses == ["u0@example.org", "u1@example.org", "u2@example.org"]
     assert second["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    "odd", ["\0", "\ud800", "a\u202eb", "x" * 5000, "", " ", 7, -1, 1.5, True, [], {}, ["a"], {"a": 1}, "';--", "%00"]
+)
+@pytest.mark.parametrize("name", ["channel", "address", "event", "note"])
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_nothing_in_a_field_makes_an_error_of_ours(client: httpx.Client, method: str, name: str, odd: Any) -> None:
+    content = json.dumps({**ADDRESS, name: odd}).encode()
+    answer = client.request(method, "/v1/suppressions", content=content)
+    assert answer.status_code in ((200, 400) if method == "POST" else (204, 400, 404))
+    if isinstance(odd, str) and name != "note":
+        assert is_problem(answer, answer.status_code)
