@@ -271,6 +271,19 @@ def test_an_access_token_is_renewed_before_it_ends_without_holding_anything_up(l
     assert len(lab.received) == 2
 
 
+def test_a_send_that_is_cancelled_takes_the_access_token_from_no_other(lab, google, using):
+    google.script("google", Reply(wait=0.3))
+
+    async def scenario(provider: FcmProvider) -> None:
+        first, second = (asyncio.create_task(provider.send(message(one), Address(TOKEN))) for one in "12")
+        assert await asyncio.to_thread(google.wait_for, lambda seen: len(seen.received) == 1)
+        first.cancel()
+        assert (await second).detail == "HTTP 200"
+
+    using(scenario)
+    assert [one.key for one in lab.received] == ["2"]
+
+
 @pytest.mark.parametrize(
     ("reply", "error", "words"),
     [
