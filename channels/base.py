@@ -28,7 +28,8 @@ class Attachment:
 class Template:
     """A message that the provider keeps and has approved; only its places are filled (WhatsApp).
 
-    `parameters`: the texts of its places, in their order, without line breaks.
+    `name`, `language`: empty for those that the account is configured with. `parameters`: the texts of its places, in
+    their order.
     """
 
     name: str

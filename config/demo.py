@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,24 +13,43 @@ import yaml
 
 SAMPLES: Final = Path(__file__).with_name("samples")
 
+_SUBSCRIPTION: Final = re.compile(r"\{subscription:([\w-]+)\}")
+
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """The demo tenant: `users` and `webhooks` are the bodies that the API takes, by id and by name."""
+    """The demo tenant: `users`, `devices` and `webhooks` are the bodies that the API takes, by id and by name."""
 
     tenant: str
     users: Mapping[str, Mapping[str, Any]]
+    devices: Mapping[str, Sequence[Mapping[str, Any]]]
     webhooks: Mapping[str, Mapping[str, Any]]
 
 
-def demo(webhook_url: str) -> Demo:
-    """The demo tenant with its receivers at `webhook_url`, each on a path of its own: ``/flaky``, ``/broken``, ..."""
+def demo(webhook_url: str, subscribe: Callable[[str], str] | None = None) -> Demo:
+    """The demo tenant with its receivers at `webhook_url`, each on a path of its own: ``/flaky``, ``/broken``, ...
+
+    Args:
+        subscribe: gives the PushSubscription of a named browser; without it there are no browsers among the devices.
+    """
     body = yaml.safe_load((SAMPLES / "demo.yaml").read_text(encoding="utf-8"))
     webhooks = {
         name: {**webhook, "url": webhook["url"].replace("{webhook_url}", webhook_url.rstrip("/"))}
         for name, webhook in body["webhooks"].items()
     }
-    return Demo(body["tenant"], body["users"], webhooks)
+    devices = {user: list(_devices(listed, subscribe)) for user, listed in body["devices"].items()}
+    return Demo(body["tenant"], body["users"], devices, webhooks)
+
+
+def _devices(
+    listed: Sequence[Mapping[str, Any]], subscribe: Callable[[str], str] | None
+) -> Iterator[Mapping[str, Any]]:
+    for device in listed:
+        browser = _SUBSCRIPTION.fullmatch(device["token"])
+        if browser is None:
+            yield device
+        elif subscribe is not None:
+            yield {**device, "token": subscribe(browser[1])}
 
 
 def sample_events() -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ from sqlalchemy import Row
 
 from channels.base import Address, Attachment, Message, Template
 from config.catalogue import shipped
-from config.settings import settings
 from domain.catalogue import EventType
 from domain.event import Condition
 from domain.plan import DISABLED
@@ -131,9 +130,7 @@ def message(row: Row[Any], channel: str, more: More = NOTHING_MORE) -> Message:
         case "telegram" if to_be_taken:
             return replace(plain, acknowledge=button(row.tenant, row.notification_id))
         case "whatsapp":
-            own = settings()
-            template = Template(own.whatsapp_template, own.whatsapp_language, said.parameters)
-            return replace(plain, template=template)
+            return replace(plain, template=Template("", "", said.parameters))  # the account's own, which has two places
         case _:
             return plain
 

@@ -16,6 +16,7 @@ from workers.cli.app import app
 from workers.cli.output import JsonOption, counted, print_json, say, show_table
 from workers.cli.stack import database, let_bells_leave, ring_events
 from workers.demo import feed
+from workers.receivers.apns import problem as gone
 from workers.receivers.script import Reply
 from workers.receivers.together import Receivers
 from workers.stack.temporary import temporary_stack
@@ -33,6 +34,8 @@ SHORT: Final = {
     "BELLWIRE_LOG_LEVEL": "WARNING",
 }
 ATTEMPTS: Final = {"flaky": 3, "broken": 6}  # of webhooks that do not take it at once
+TRACED: Final = ("email", "push", "webhook", "whatsapp")  # what carries the delivery's id
+GIVEN_AWAY: Final = "dead0000" * 8
 COLUMNS: Final = ("event", "channel", "provider", "to", "status", "attempts", "outcomes")
 ALIKE: Final = ("event", "channel", "status")
 
@@ -47,7 +50,11 @@ def demo(*, json: JsonOption = False) -> None:
     with Receivers() as receivers, console.status("Starting a stack of its own") as shown:
         receivers.webhook.script("/flaky", Reply(503), Reply(503), Reply(200), each=True)
         receivers.webhook.script("/broken", Reply(500))
-        with temporary_stack({**receivers.environment(), **SHORT}, lambda line: shown.update(f"Starting: {line}")):
+        receivers.mail.script("mail", Reply(451), Reply(200))  # the first mail goes by the second provider
+        receivers.apns.script(GIVEN_AWAY, gone(410, "Unregistered"))
+        with temporary_stack(
+            {**receivers.whole_environment(), **SHORT}, lambda line: shown.update(f"Starting: {line}")
+        ):
             published = _publish(receivers)
             _wait(lambda words: shown.update(words))
             deliveries, events = _everything()
@@ -62,7 +69,7 @@ def demo(*, json: JsonOption = False) -> None:
 
 def _publish(receivers: Receivers) -> int:
     with database() as connection:
-        events = feed(connection, receivers.webhook.url)
+        events = feed(connection, receivers.webhook.url, receivers.subscribe)
     ring_events(events)
     let_bells_leave()
     return len(events)
@@ -113,6 +120,10 @@ def _expected(delivery: Mapping[str, Any]) -> tuple[str, list[str]]:
         return "sent", []  # it is in the inbox the moment that it is stored
     if delivery["webhook"] == "broken":
         return "dead_letter", ["failed"] * ATTEMPTS["broken"]
+    if delivery["provider"] == "resend":
+        return "sent", ["failed", "sent"]  # SMTP was tried first
+    if delivery["reason"] == "no_tokens":
+        return "suppressed", ["refused"] if delivery["attempts"] else []  # the device that was given away
     return "sent", ["failed"] * (ATTEMPTS.get(delivery["webhook"], 1) - 1) + ["sent"]
 
 
@@ -121,18 +132,25 @@ def _outcomes(delivery: Mapping[str, Any]) -> list[str]:
 
 
 def _not_arrived(deliveries: Iterable[Mapping[str, Any]], receivers: Receivers) -> list[str]:
-    """Deliveries that were sent and did not arrive exactly once. Those of Telegram carry no id, so they are counted."""
+    """Deliveries that were sent and did not arrive exactly once; where no id travels along, they are counted."""
     sent = [one for one in deliveries if one["status"] == "sent"]
-    arrived = receivers.mail.times_accepted() + receivers.webhook.times_accepted()
+    servers = (receivers.mail, receivers.webhook, receivers.lab, receivers.apns)
+    arrived = sum((server.times_accepted() for server in servers), Counter[str]())
     wrong = [
         f"{one['event']} by {one['channel']} arrived {arrived[one['id']]} times"
         for one in sent
-        if one["channel"] in ("email", "webhook") and arrived[one["id"]] != 1
+        if one["channel"] in TRACED and arrived[one["id"]] != 1
     ]
-    chats = sum(one["channel"] == "telegram" for one in sent)
-    if chats != receivers.telegram.times_accepted().total():
-        wrong.append(f"{chats} Telegram messages were sent and {receivers.telegram.times_accepted().total()} arrived")
+    texts = sum(one.accepted and one.target.startswith("+") for one in receivers.lab.received)
+    counted_by = {"telegram": receivers.telegram.times_accepted().total(), "sms": texts - _by(sent, "whatsapp")}
+    for channel, count in counted_by.items():
+        if _by(sent, channel) != count:
+            wrong.append(f"{_by(sent, channel)} deliveries by {channel} were sent and {count} arrived")
     return wrong
+
+
+def _by(deliveries: Iterable[Mapping[str, Any]], channel: str) -> int:
+    return sum(one["channel"] == channel for one in deliveries)
 
 
 def _show(deliveries: list[dict[str, Any]], events: list[dict[str, Any]], published: int, wrong: Iterable[str]) -> None:

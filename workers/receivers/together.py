@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import threading
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
+from workers.receivers import apns
 from workers.receivers.apns import ApnsReceiver
-from workers.receivers.desks import DESKS
+from workers.receivers.desks import DESKS, fcm, resend, twilio, whatsapp
 from workers.receivers.desks.fcm import GoogleDesk
+from workers.receivers.desks.web_push import WebPushDesk
 from workers.receivers.http import HttpReceiver
 from workers.receivers.lab import Lab
 from workers.receivers.mail import MailReceiver
 from workers.receivers.telegram import TOKEN, TelegramReceiver
+
+# Of the demo; it signs for nobody else.
+VAPID_KEY: Final = "c2lnbnMtZm9yLXRoZS1kZW1vLWFuZC1mb3Itbm9uZSE"
 
 
 class Receiver(Protocol):
@@ -79,3 +84,35 @@ class Receivers(Running):
             "BELLWIRE_TELEGRAM_BOT_TOKEN": TOKEN,
             "BELLWIRE_WEBHOOK_ALLOW_NETWORKS": "127.0.0.1/32",
         }
+
+    def whole_environment(self) -> dict[str, str]:
+        """The same with an account at every provider: email goes by SMTP first, and by Resend where that fails."""
+        return {
+            **self.environment(),
+            "BELLWIRE_EMAIL_PROVIDERS": "smtp,resend",
+            "BELLWIRE_EMAIL_FROM": "Bellwire <bellwire@cloud.example.com>",
+            "BELLWIRE_RESEND_URL": self.lab.url_of("resend"),
+            "BELLWIRE_RESEND_API_KEY": resend.KEY,
+            "BELLWIRE_TWILIO_URL": self.lab.url_of("twilio"),
+            "BELLWIRE_TWILIO_ACCOUNT_SID": twilio.ACCOUNT_SID,
+            "BELLWIRE_TWILIO_AUTH_TOKEN": twilio.AUTH_TOKEN,
+            "BELLWIRE_TWILIO_FROM": twilio.FROM,
+            "BELLWIRE_WHATSAPP_URL": self.lab.url_of("whatsapp"),
+            "BELLWIRE_WHATSAPP_TOKEN": whatsapp.TOKEN,
+            "BELLWIRE_WHATSAPP_PHONE_NUMBER_ID": whatsapp.PHONE_NUMBER_ID,
+            "BELLWIRE_APNS_URL": self.apns.url,
+            "BELLWIRE_APNS_KEY": self.apns.key,
+            "BELLWIRE_APNS_KEY_ID": apns.KEY_ID,
+            "BELLWIRE_APNS_TEAM_ID": apns.TEAM_ID,
+            "BELLWIRE_APNS_TOPIC": apns.TOPIC,
+            "BELLWIRE_FCM_URL": self.lab.url_of("fcm"),
+            "BELLWIRE_FCM_CREDENTIALS": fcm.service_account(f"{self.google.url_of('google')}/token"),
+            "BELLWIRE_VAPID_PRIVATE_KEY": VAPID_KEY,
+            "BELLWIRE_VAPID_SUBJECT": "mailto:bellwire@cloud.example.com",
+        }
+
+    def subscribe(self, browser: str) -> str:
+        """The PushSubscription of a browser at the lab's push service."""
+        desk = self.lab.desks["web_push"]
+        assert isinstance(desk, WebPushDesk)
+        return desk.subscribe(browser, self.lab.url_of("web_push"))
