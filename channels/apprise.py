@@ -11,7 +11,7 @@ import re
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from hashlib import sha256
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import unquote
 
 from channels.apprise_services import SCHEMES
@@ -29,6 +29,7 @@ from channels.base import (
 from config.fields import check_text
 from config.settings import Settings
 from domain.errors import InvalidInputError
+from domain.vocabulary import Priority
 
 DEADLINE: Final = 15.0  # seconds; some services are asked twice, for a token first
 CONCURRENT: Final = 4
@@ -44,6 +45,12 @@ OPTIONS: Final = frozenset(
 _SCHEME: Final = re.compile(r"([a-z0-9]{1,32})://", re.IGNORECASE)
 # With a path or a dot the plugin would take it for a server of one's own.
 _NTFY: Final = re.compile(r"ntfys?://[A-Za-z0-9_-]{1,64}/?(?:\?.*)?", re.IGNORECASE)
+
+
+class _Said(NamedTuple):
+    title: str
+    text: str
+    kind: str
 
 
 class AppriseProvider(Provider):
@@ -64,8 +71,8 @@ class AppriseProvider(Provider):
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self | None:
-        """Always: the accounts are in the addresses."""
-        return cls()
+        """Always, since the accounts are in the addresses; but where messages are for viewing, nobody's phone rings."""
+        return None if settings.preview else cls()
 
     async def send(self, message: Message, address: Address) -> Receipt:
         """Send title and text; see `Provider.send`. A thread that outlives the deadline ends by itself."""
@@ -74,7 +81,11 @@ class AppriseProvider(Provider):
         if self._threads is None:
             self._threads = ThreadPoolExecutor(CONCURRENT, thread_name_prefix="apprise")
         deadline = self.capabilities.deadline
-        sending = self._threads.submit(_notify, address.value, _text(message.title), _text(message.text), deadline)
+        urgent = message.priority in {Priority.HIGH, Priority.CRITICAL}
+        # Never `info`: services for people on call take it for the end of an alert.
+        kind = "failure" if urgent else "warning"
+        said = _Said(_text(message.title), _text(message.text), kind)
+        sending = self._threads.submit(_notify, address.value, said, deadline)
         return _receipt(await _within(sending, deadline))
 
     def breaker_key(self, address: Address) -> str:
@@ -149,7 +160,9 @@ def _library() -> Any:
     """The library and the one set of rules for all that it sends: no redirects, nothing on disk, nothing in logs."""
     import apprise
 
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it logs addresses and what was answered
+    # They log addresses with their secrets, and what was answered.
+    for name in ("apprise", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     rules = apprise.AppriseAsset(
         app_id="Bellwire",
         app_desc="Bellwire",
@@ -186,7 +199,7 @@ def _protocols(plugin: Any) -> set[str]:
     return found
 
 
-def _notify(url: str, title: str, text: str, deadline: float) -> bool:
+def _notify(url: str, said: _Said, deadline: float) -> bool:
     """Send once, in a thread. False for every kind of failure."""
     plugin = _opened(url, deadline)
     if plugin is None:
@@ -195,7 +208,8 @@ def _notify(url: str, title: str, text: str, deadline: float) -> bool:
     sender = library.Apprise(asset=rules)
     sender.add(plugin)
     # A service takes neither an empty text nor only a title everywhere.
-    return bool(sender.notify(body=text or title or "…", title=title if text else "", body_format="text"))
+    body, title = said.text or said.title or "…", said.title if said.text else ""
+    return bool(sender.notify(body=body, title=title, notify_type=said.kind, body_format="text"))
 
 
 async def _within(sending: Future[bool], seconds: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from channels.apprise import AppriseProvider
 from channels.base import Provider
 from channels.email_postmark import PostmarkProvider
 from channels.email_resend import ResendProvider
@@ -23,6 +24,7 @@ from channels.whatsapp import WhatsAppProvider
 from config.settings import Settings, SettingsError
 
 PROVIDERS: Final[Mapping[str, Mapping[str, type[Provider]]]] = {
+    "apprise": {"apprise": AppriseProvider},
     "email": {
         "smtp": SmtpProvider,
         "resend": ResendProvider,

@@ -15,17 +15,21 @@ def names(found):
     return {channel: [provider.name for provider in providers] for channel, providers in found.items()}
 
 
-def test_without_accounts_only_webhooks_can_be_sent(make_settings):
-    assert names(configured(make_settings(), preview=False)) == {"webhook": ["webhook"]}
+# Their accounts are in the addresses.
+WITHOUT_ACCOUNT = {"apprise": ["apprise"], "webhook": ["webhook"]}
+
+
+def test_without_accounts_only_what_needs_none_can_be_sent(make_settings):
+    assert names(configured(make_settings(), preview=False)) == WITHOUT_ACCOUNT
 
 
 def test_an_account_configures_its_channel(make_settings):
     found = configured(make_settings(**ACCOUNTS), preview=False)
-    assert names(found) == {"email": ["smtp"], "telegram": ["telegram"], "webhook": ["webhook"]}
+    assert names(found) == {"email": ["smtp"], "telegram": ["telegram"], **WITHOUT_ACCOUNT}
 
 
 def test_with_previews_every_other_channel_keeps_its_messages(make_settings):
-    found = configured(make_settings(telegram_bot_token="1:token"), preview=True)
+    found = configured(make_settings(telegram_bot_token="1:token", preview=True))
     assert names(found) == {
         **{channel: ["preview"] for channel in ("email", "sms", "push", "whatsapp", "apprise")},
         "telegram": ["telegram"],
