@@ -60,6 +60,8 @@ _FIXED_HEADERS: Final = {"Content-Encoding": "aes128gcm", "Content-Type": "appli
 _OTHER_KEY: Final = re.compile(
     rb"do not correspond to the credentials used to create|public key mismatch|VapidPkHashMismatch", re.IGNORECASE
 )
+# Whose word about our account is believed. Any other endpoint is whatever its user says it is.
+_SERVICES: Final = (".googleapis.com", ".push.services.mozilla.com", ".push.apple.com", ".notify.windows.com")
 _NOT_SIGNED: Final = re.compile(rb"BadJwtToken|jwt|vapid|authorization", re.IGNORECASE)
 
 
@@ -115,7 +117,7 @@ class WebPushProvider(Provider):
         answer = await exchange(self._session, endpoint, body, signed, self._timeout)
         if 200 <= answer.status < 300:
             return Receipt(detail=f"HTTP {answer.status}")
-        raise failure(answer)
+        raise failure(answer, endpoint.host or "")
 
     def _encrypted(self, subscription: Subscription, content: bytes) -> bytes:
         keys = {"p256dh": subscription.p256dh, "auth": subscription.auth}
@@ -213,8 +215,8 @@ def headers(message: Message) -> dict[str, str]:
     return found
 
 
-def failure(answer: Answer) -> SendError:
-    """Which of our errors an answer is. Their words differ, and are only believed where they say what we know.
+def failure(answer: Answer, host: str) -> SendError:
+    """Which of our errors an answer is. Nothing that an endpoint says may stop what goes to others.
 
     RFC 8030; mozilla-services.github.io/autopush-rs/errors.html; developer.apple.com/documentation/usernotifications/
     sending-web-push-notifications-in-web-apps-and-browsers; web.dev/articles/push-notifications-web-push-protocol
@@ -225,16 +227,15 @@ def failure(answer: Answer) -> SendError:
         return RefusedError(f"HTTP {status}: the subscription is gone", fate=Fate.DEACTIVATE)
     if status in {400, 401, 403} and _OTHER_KEY.search(answer.body):
         return RefusedError(f"HTTP {status}: subscribed with another VAPID key", fate=Fate.DEACTIVATE)
-    if status in {401, 403} or (status == 400 and _NOT_SIGNED.search(answer.body)):
+    unsigned = status in {401, 403} or (status == 400 and _NOT_SIGNED.search(answer.body))
+    if unsigned and f".{host}".endswith(_SERVICES):
         return AccountError(f"HTTP {status}: our VAPID signature is not accepted")
-    if status == 429:
-        return NotSentError("HTTP 429", retry_after=wait, provider_failed=False, throttled=True)
     if status in {502, 504}:
         return OutcomeUnknownError(f"HTTP {status}: a gateway lost the answer")
     if status >= 500 or status in {408, 425}:
         return NotSentError(f"HTTP {status}", retry_after=wait)
-    if status == 406:  # how Windows says that a channel is throttled
-        return NotSentError("HTTP 406", retry_after=wait, provider_failed=False)
+    if status in {406, 429}:  # 406: how Windows says it. Too many for this service or browser, not for the account
+        return NotSentError(f"HTTP {status}", retry_after=wait, provider_failed=False)
     if 300 <= status < 400:
         return RefusedError(f"HTTP {status}: redirects are not followed")
     return RefusedError(f"HTTP {status}")

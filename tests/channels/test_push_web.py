@@ -14,6 +14,7 @@ import pytest
 import pywebpush
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from channels.base import (
     AccountError,
@@ -25,7 +26,8 @@ from channels.base import (
     Receipt,
     RefusedError,
 )
-from channels.push_web import WebPushProvider, public_key
+from channels.http import Answer
+from channels.push_web import WebPushProvider, failure, public_key
 from config.settings import SettingsError
 from domain.vocabulary import Priority
 from workers.receivers.desks.web_push import WebPushDesk, problem
@@ -169,7 +171,7 @@ def test_a_subject_that_nobody_can_be_reached_at_is_named_at_the_start(make_sett
         WebPushProvider.from_settings(make_settings(vapid_private_key=KEY, vapid_subject="someone"))
 
 
-GONE, WAITS, LATER, THROTTLED, BUSY, REFUSED = "gone", "account", "later", "throttled", "busy", "refused"
+GONE, WAITS, LATER, BUSY, REFUSED = "gone", "account", "later", "busy", "refused"
 GOOGLE_MISMATCH = (
     b"the VAPID credentials in the authorization header do not correspond to the credentials used to create the "
     b"subscriptions."
@@ -188,7 +190,7 @@ ANSWERS = {
     "bad request": (problem(400, 111, "Missing TTL Header"), REFUSED),
     "too large": (problem(413, 104, "Request payload is too large"), REFUSED),
     "moved": (Reply(301, b"", {"Location": "http://127.0.0.1/"}), REFUSED),
-    "too many": (Reply(429, b"", {"Retry-After": "30"}), THROTTLED),
+    "too many": (Reply(429, b"", {"Retry-After": "30"}), BUSY),
     "throttled, Windows": (Reply(406), BUSY),
     "timeout": (Reply(408), LATER),
     "error": (Reply(500), LATER),
@@ -200,8 +202,6 @@ def ending(error: Exception) -> str:
     match error:
         case AccountError():
             return WAITS
-        case NotSentError(throttled=True, provider_failed=False, retry_after=30):
-            return THROTTLED
         case NotSentError(throttled=False, provider_failed=False):
             return BUSY
         case NotSentError():
@@ -214,13 +214,28 @@ def ending(error: Exception) -> str:
 
 
 @pytest.mark.mission("E-18")
+@pytest.mark.parametrize(
+    "host", ["fcm.googleapis.com", "updates.push.services.mozilla.com", "web.push.apple.com", "a.notify.windows.com"]
+)
 @pytest.mark.parametrize(("reply", "follows"), ANSWERS.values(), ids=ANSWERS)
-def test_every_answer_of_a_push_service_has_its_consequence(reply, follows, lab, send):
+def test_every_answer_of_a_push_service_has_its_consequence(reply, follows, host):
+    error = failure(Answer(reply.status, CIMultiDictProxy(CIMultiDict(reply.headers)), reply.body), host)
+    assert ending(error) == follows
+    assert str(reply.status) in error.detail
+    assert follows != BUSY or error.retry_after == (30 if reply.headers else None)
+
+
+@pytest.mark.parametrize(("reply", "follows"), ANSWERS.values(), ids=ANSWERS)
+def test_an_endpoint_of_anybody_says_nothing_about_our_account(reply, follows, lab, send):
     lab.script("someone", reply)
     with pytest.raises((NotSentError, RefusedError)) as caught:
         send()
-    assert ending(caught.value) == follows
-    assert str(reply.status) in caught.value.detail
+    assert ending(caught.value) == (REFUSED if follows == WAITS else follows)
+
+
+@pytest.mark.parametrize("host", ["evilgoogleapis.com", "googleapis.com.example.org", "push.apple.com.", ""])
+def test_a_name_that_only_looks_like_a_push_service_is_anybodys(host):
+    assert ending(failure(Answer(403, CIMultiDictProxy(CIMultiDict()), b""), host)) == REFUSED
 
 
 @pytest.mark.parametrize("status", [502, 504])
