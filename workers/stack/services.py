@@ -48,6 +48,17 @@ def bus() -> Program:
     return Program(name="bus", command=(sys.executable, "-m", "workers.bus"), folder=Path.cwd())
 
 
+def polling() -> Program:
+    """Asks Telegram for updates."""
+    return Program(name="polling", command=(sys.executable, "-m", "workers.polling"), folder=Path.cwd())
+
+
+def asks_for_updates(settings: Settings) -> bool:
+    """Whether Telegram is asked for updates: it is the chosen way, and there is a bot to ask for."""
+    token = settings.telegram_bot_token
+    return settings.telegram_updates == "polling" and token is not None and bool(token.get_secret_value())
+
+
 def flower(places: Places, port: int) -> Program:
     """Flower; its password is not in the command line, for all to read."""
     variables = {"FLOWER_PORT": str(port), "FLOWER_BASIC_AUTH": f"bellwire:{flower_password(places)}"}

@@ -37,7 +37,7 @@ SERVICE_PATIENCE = 120.0
 TRIES = 3
 LOW_PORTS = 1024
 # First the ways in, then what is under way is finished, then what all of them need.
-STOP_ORDER = (("api", "beat", "bus"), ("worker",), ("flower",), ("valkey",), ("postgres",))
+STOP_ORDER = (("api", "beat", "bus", "polling"), ("worker",), ("flower",), ("valkey",), ("postgres",))
 
 
 class StopRequestedError(Exception):
@@ -96,6 +96,8 @@ class Stack:
         port = free_port(self.settings.flower_port)
         self.keeper.start(services.beat())
         self.keeper.start(services.bus())
+        if services.asks_for_updates(self.settings):
+            self.keeper.start(services.polling())
         self.keeper.start(services.flower(self.places, port))
         self._await("bus", lambda: self.keeper.kept["bus"].ready, SERVICE_PATIENCE)
         self._await("flower", lambda: is_listening(port), SERVICE_PATIENCE)
