@@ -19,7 +19,7 @@ LONGEST_DETAIL: Final = 200
 LONGEST_KEY: Final = 200
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
-_ADDRESS: Final = re.compile(r"[^\s<>:;,\"'()]+@[^\s<>:;,\"'()]+|\+?\d(?:[ -]?\d){7,}")
+_ADDRESS: Final = re.compile(r"[^\s<>:;,\"()]+@[^\s<>:;,\"()]+|\+?\d(?:[ -]?\d){7,}")
 
 
 def parsed(body: bytes) -> Any:

@@ -40,6 +40,8 @@ SIGNED: Final[Mapping[str, tuple[str, ...]]] = {
     "SubscriptionConfirmation": _CONFIRMATION,
     "UnsubscribeConfirmation": _CONFIRMATION,
 }
+# What SES says when it is told of a topic.
+TRIAL: Final = "Successfully validated SNS topic"
 LEFT_OUT: Final = frozenset({"Subject"})  # it is signed only where there is one
 
 KINDS: Final[Mapping[str, ReceiptKind]] = {
@@ -85,6 +87,8 @@ class SesReceiver(Receiver):
         """One receipt at most; a subscription to a topic of ours is confirmed on the way."""
         message = _message(call.body)
         if message["Type"] == "Notification":
+            if message["Message"].startswith(TRIAL):
+                return Heard()
             event = parsed(message["Message"].encode("utf-8", "replace"))
             if not isinstance(event, dict):
                 raise MalformedError("The message is not an event of SES.")
