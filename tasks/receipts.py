@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from channels.receipts.base import Heard
-from models.engine import transaction
+from models.engine import DATABASE_AWAY, transaction
 from pipeline.receipts import Applied, Position, apply, open_sessions, store, waiting
 from tasks.bells import ringer
 
@@ -54,7 +54,21 @@ def work_off() -> None:
             ids, _position = waiting(connection, _position, AT_ONCE)
         if not ids:
             return
-        fruitless = 0 if _apply(ids).applied else fruitless + 1
+        fruitless = 0 if _apply_or_split(ids) else fruitless + 1
+
+
+def _apply_or_split(ids: list[int]) -> int:
+    """How many were applied. What the database refuses is narrowed down to the one at fault; the others go on."""
+    try:
+        return _apply(ids).applied
+    except DATABASE_AWAY:
+        raise
+    except DBAPIError as error:
+        if len(ids) == 1:
+            log.error("receipt_not_applied", receipt=ids[0], problem=type(error.orig).__name__)  # noqa: TRY400
+            return 0
+    half = len(ids) // 2
+    return _apply_or_split(ids[:half]) + _apply_or_split(ids[half:])
 
 
 def _apply(ids: list[int]) -> Applied:
