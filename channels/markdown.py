@@ -39,8 +39,20 @@ def cut_markdown(text: str, limit: int = TEXT_LIMIT) -> str:
         if visible > limit:
             return text[:kept] + "…" + closers
         if visible < limit:
-            kept, closers = position, "".join(reversed(open_entities))
+            kept, closers = position, _closing(open_entities)
     return text
+
+
+def _closing(open_entities: list[str]) -> str:
+    """What closes them, the innermost first.
+
+    Where italic ends inside underline, ``___`` would be read as the end of the underline first (Bot API, MarkdownV2
+    style); a carriage return, which is not shown, keeps the two apart.
+    """
+    closers = ""
+    for marker in reversed(open_entities):
+        closers += f"\r{marker}" if closers.endswith("_") and marker == "__" else marker
+    return closers
 
 
 def _toggle(open_entities: list[str], marker: str) -> None:

@@ -25,6 +25,8 @@ CUTS = {
     "open bold is closed": ("*abcdefgh*", 5, "*abcd…*"),
     "nested are closed inside out": ("*ab_cdefgh_*", 5, "*ab_cd…_*"),
     "underline": ("__abcdefgh__", 5, "__abcd…__"),
+    "italic inside underline ends first": ("__ab_cdefgh_\r__", 5, "__ab_cd…_\r__"),
+    "underline inside italic": ("_ab__cdefgh___", 5, "_ab__cd…___"),
     "spoiler and strike": ("||~abcdefgh~||", 5, "||~abcd…~||"),
     "closed before the cut": ("*ab*cdefgh", 5, "*ab*cd…"),
     "an escape is one character": (r"\.\.\.\.\.", 5, r"\.\.\.\.\."),

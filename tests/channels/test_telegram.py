@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from channels.base import AccountError, Address, Message, NotSentError, OutcomeUnknownError, Receipt, RefusedError
+from channels.base import AccountError, Address, Fate, Message, NotSentError, OutcomeUnknownError, Receipt, RefusedError
 from channels.telegram import TelegramProvider
 from workers.receivers.script import Fault, Reply
 from workers.receivers.telegram import fields, problem
@@ -14,12 +16,12 @@ TOKEN = "123456:top-secret"
 
 @pytest.fixture
 def send(bot_api, make_settings, run):
-    def sending(chat: str = "4711", text: str = "Hello") -> Receipt:
+    def sending(chat: str = "4711", text: str = "Hello", **more: str | None) -> Receipt:
         async def scenario() -> Receipt:
             settings = make_settings(telegram_url=bot_api.url + "/", telegram_bot_token=TOKEN)
             provider = TelegramProvider.from_settings(settings)
             try:
-                return await provider.send(Message("delivery-1", "t", "e", "x", text=text), Address(chat))
+                return await provider.send(Message("delivery-1", "t", "e", "x", text=text, **more), Address(chat))
             finally:
                 await provider.close()
 
@@ -92,7 +94,7 @@ def test_too_many_requests_wait_as_long_as_telegram_says_and_are_no_failure(para
     with pytest.raises(NotSentError) as caught:
         send()
     assert caught.value.retry_after == wait
-    assert not caught.value.provider_failed
+    assert (caught.value.throttled, caught.value.provider_failed) == (True, False)
 
 
 ANSWERS = {
@@ -132,6 +134,52 @@ def test_the_answer_decides(answer, kind, words, against, bot_api, send):
     assert caught.value.provider_failed == against
     assert "private" not in caught.value.detail
     assert "secret" not in caught.value.detail
+
+
+@pytest.mark.mission("B-3")
+@pytest.mark.mission("B-9")
+def test_a_message_that_can_be_acknowledged_has_one_button(bot_api, send):
+    send(acknowledge="a:" + "x" * 62)
+    keyboard = json.loads(fields(bot_api.received[0].body)["reply_markup"])
+    assert keyboard == {"inline_keyboard": [[{"text": "Acknowledge", "callback_data": "a:" + "x" * 62}]]}
+
+
+@pytest.mark.parametrize("answers", [None, "", "x" * 65, "é" * 33])
+def test_what_cannot_be_a_button_is_left_out_and_the_message_goes_out(answers, bot_api, send):
+    assert send(acknowledge=answers).message_id
+    assert "reply_markup" not in fields(bot_api.received[0].body)
+
+
+def test_the_button_stays_below_a_text_that_telegram_cannot_parse_and_follows_a_group(bot_api, send):
+    bot_api.script("-42", problem(400, "upgraded", migrate_to_chat_id=-1009))
+    bot_api.script("-1009", CANNOT_PARSE, Reply())
+    send("-42", acknowledge="a:b")
+    assert all("a:b" in fields(one.body)["reply_markup"] for one in bot_api.received)
+    assert len(bot_api.received) == 3
+
+
+@pytest.mark.mission("E-45")
+def test_telegrams_own_limits_are_declared():
+    limits = TelegramProvider.capabilities.limits
+    assert {(one.amount, one.seconds, one.scope) for one in limits} == {(30, 1, "account"), (1, 1, "address")}
+
+
+FATES = {
+    "bot was blocked by the user": Fate.SUPPRESS,
+    "user is deactivated": Fate.SUPPRESS,
+    "bot was kicked from the group chat": Fate.SUPPRESS,
+    "bot can't initiate conversation with a user": Fate.NONE,
+    "chat not found": Fate.NONE,
+    "message text is empty": Fate.NONE,
+}
+
+
+@pytest.mark.parametrize(("words", "fate"), FATES.items())
+def test_only_who_does_not_want_us_is_told_no_more(words, fate, bot_api, send):
+    bot_api.script("4711", problem(403, f"Forbidden: {words}"))
+    with pytest.raises(RefusedError) as caught:
+        send()
+    assert caught.value.fate is fate
 
 
 def test_a_lost_answer_is_not_followed_by_a_second_message(bot_api, send):
