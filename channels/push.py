@@ -54,6 +54,7 @@ URGENCY: Final[Mapping[Priority, Urgency]] = {
     Priority.CRITICAL: Urgency("10", "time-sensitive", "HIGH", "high"),
 }
 
+RAW_KEY: Final = re.compile(r"[A-Za-z0-9_-]{43}=?")  # 32 bytes in base64url
 _APNS_TOKEN: Final = re.compile(r"(?:[0-9a-f]{2}){32,100}")
 _FCM_TOKEN: Final = re.compile(r"[A-Za-z0-9_:.%-]{32,4096}")
 # What FCM keeps for itself (firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode, invalid data key).
@@ -264,9 +265,25 @@ def secret_text(value: str, variable: str) -> str:
     Raises:
         SettingsError: the file cannot be read.
     """
-    if "-----BEGIN" in value or value.lstrip().startswith("{"):
+    if is_text(value):
         return value.replace("\\n", "\n") if "-----BEGIN" in value and "{" not in value else value
     try:
         return Path(value).read_text(encoding="utf-8")
     except (OSError, ValueError):
         raise SettingsError(f"{variable}: is neither a key nor the path of a file that can be read") from None
+
+
+def is_text(value: str) -> bool:
+    """Whether a key is given as its text."""
+    return "-----BEGIN" in value or value.lstrip().startswith("{")
+
+
+def check_own_key(credentials: Mapping[str, str], name: str) -> None:
+    """A tenant gives its key as text: a path would be read on our machine, where the installation's own keys are.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    given = credentials.get(name, "").strip()
+    if given and not is_text(given) and not RAW_KEY.fullmatch(given):
+        raise SettingsError(f"{name}: must be the key itself")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ from channels.push import (
     DEADLINE,
     URGENCY,
     address_of,
+    check_own_key,
     check_token,
     fitted,
     ids,
@@ -46,6 +48,13 @@ PAYLOAD_LIMIT: Final = 4096  # bytes, "Creating the remote notification payload"
 # Apple takes a token for 60 minutes, and a new one at most every 20: "Establishing a token-based connection to APNs".
 TOKEN_LIFE: Final = 50 * 60.0  # seconds
 TOKEN_REST: Final = 20 * 60.0
+
+_TEN: Final = re.compile(r"[A-Z0-9]{10}")
+_SHAPES: Final = (
+    ("apns_key_id", _TEN, "ten letters and digits"),
+    ("apns_team_id", _TEN, "ten letters and digits"),
+    ("apns_topic", re.compile(r"[A-Za-z0-9.-]{1,255}"), "a bundle id, such as org.example.app"),
+)
 
 # "Handling notification responses from APNs", table of reasons. What is not here is decided by the status.
 _GONE: Final = frozenset({"BadDeviceToken", "DeviceTokenNotForTopic", "ExpiredToken", "Unregistered"})
@@ -156,12 +165,21 @@ class ApnsProvider(Provider):
         """Configured by the key, which then needs its id, the team's and the topic."""
         if not settings.apns_key or not settings.apns_key.get_secret_value():
             return None
-        for name in ("apns_key_id", "apns_team_id", "apns_topic"):
-            if not getattr(settings, name):
+        for name, shape, words in _SHAPES:
+            given = getattr(settings, name)
+            if not given:
                 raise SettingsError(f"BELLWIRE_{name.upper()}: is needed beside BELLWIRE_APNS_KEY")
+            if not shape.fullmatch(given):
+                raise SettingsError(f"BELLWIRE_{name.upper()}: must be {words}")
         key = secret_text(settings.apns_key.get_secret_value(), "BELLWIRE_APNS_KEY")
         token = ProviderToken(key, settings.apns_key_id or "", settings.apns_team_id or "")
         return cls(settings.apns_url, settings.apns_topic or "", token)
+
+    @classmethod
+    def from_account(cls, settings: Settings, credentials: Mapping[str, str]) -> Self | None:
+        """A tenant's own; see `Provider.from_account`. Its key must be text."""
+        check_own_key(credentials, "key")
+        return super().from_account(settings, credentials)
 
     async def send(self, message: Message, address: Address) -> Receipt:
         """Send once; see `Provider.send`. A provider token that Apple calls expired is made anew, once."""

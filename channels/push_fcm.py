@@ -33,6 +33,7 @@ from channels.push import (
     DEADLINE,
     URGENCY,
     address_of,
+    check_own_key,
     check_token,
     encoded,
     fitted,
@@ -93,6 +94,12 @@ class FcmProvider(Provider):
             return cls(ServiceAccount.parse(given, settings.fcm_url), settings.fcm_url)
         except ValueError as error:
             raise SettingsError(f"BELLWIRE_FCM_CREDENTIALS: {error}") from None
+
+    @classmethod
+    def from_account(cls, settings: Settings, credentials: Mapping[str, str]) -> Self | None:
+        """A tenant's own; see `Provider.from_account`. Its key must be text."""
+        check_own_key(credentials, "credentials")
+        return super().from_account(settings, credentials)
 
     async def send(self, message: Message, address: Address) -> Receipt:
         """Send once; see `Provider.send`. An access token that Google no longer takes is fetched anew, once."""

@@ -33,9 +33,11 @@ from channels.http import Answer, exchange, open_session, retry_after, timeout_o
 from channels.push import (
     BULKHEAD,
     DEADLINE,
+    RAW_KEY,
     URGENCY,
     Subscription,
     address_of,
+    check_own_key,
     fitted,
     ids,
     may_be_reached,
@@ -99,6 +101,12 @@ class WebPushProvider(Provider):
         """Configured by the VAPID key."""
         key = _private_key(settings)
         return None if key is None else cls(key, settings.vapid_subject, settings.webhook_allow_networks)
+
+    @classmethod
+    def from_account(cls, settings: Settings, credentials: Mapping[str, str]) -> Self | None:
+        """A tenant's own; see `Provider.from_account`. Its key must be text."""
+        check_own_key(credentials, "private_key")
+        return super().from_account(settings, credentials)
 
     async def send(self, message: Message, address: Address) -> Receipt:
         """Send once; see `Provider.send`."""
@@ -175,7 +183,7 @@ def _private_key(settings: Settings) -> EllipticCurvePrivateKey | None:
     if not given:
         return None
     try:
-        if re.fullmatch(r"[A-Za-z0-9_-]{43}=?", given):
+        if RAW_KEY.fullmatch(given):
             number = int.from_bytes(base64.urlsafe_b64decode(given[:43] + "="))
             return ec.derive_private_key(number, ec.SECP256R1())
         loaded = load_pem_private_key(secret_text(given, "BELLWIRE_VAPID_PRIVATE_KEY").encode(), None)

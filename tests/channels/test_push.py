@@ -22,8 +22,12 @@ from channels.push import (
     seconds_to_live,
     secret_text,
 )
+from channels.push_apns import ApnsProvider
+from channels.push_fcm import FcmProvider
+from channels.push_web import WebPushProvider
 from config.settings import SettingsError
 from domain.vocabulary import PRIORITIES, Priority
+from workers.receivers.desks.fcm import service_account
 from workers.receivers.desks.web_push import WebPushDesk
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
@@ -226,6 +230,15 @@ def test_words_come_before_data_and_small_data_is_kept_where_large_is_not(name):
     assert "large" not in found["data"]
 
 
+@pytest.mark.parametrize("name", SHAPES)
+def test_data_fills_the_room_that_is_left_and_no_more(name):
+    shape, limit, body_of = SHAPES[name]
+    said = message(text="short", data={f"k{number}": "v" for number in range(2000)})
+    content = fitted(lambda body, extra: shape(said, body, extra), said, limit)
+    assert limit - 20 < len(content) <= limit
+    assert body_of(json.loads(content)) == "short"
+
+
 @pytest.mark.parametrize(
     ("text", "room", "kept"),
     [
@@ -260,3 +273,31 @@ def test_a_key_that_is_neither_names_its_setting_and_not_its_value(given):
     with pytest.raises(SettingsError, match=r"^X: is neither a key nor the path") as caught:
         secret_text(given, "X")
     assert given == "/" or given not in str(caught.value)
+
+
+OWN = {
+    ApnsProvider: ("key", {"key_id": "ABCDEFGHIJ", "team_id": "ABCDEFGHIJ", "topic": "org.example.app"}),
+    FcmProvider: ("credentials", {}),
+    WebPushProvider: ("private_key", {"subject": "mailto:push@example.org"}),
+}
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_a_tenants_key_is_never_read_from_a_file_of_ours(kind, tmp_path, make_settings, receivers):
+    name, others = OWN[kind]
+    keys = {
+        ApnsProvider: receivers.apns.key,
+        FcmProvider: service_account("https://oauth2.googleapis.com/token"),
+        WebPushProvider: receivers.apns.key,
+    }
+    (tmp_path / "key").write_text(keys[kind])
+    assert kind.from_account(make_settings(), {name: keys[kind], **others}) is not None
+    with pytest.raises(SettingsError, match=f"^{name}: must be the key itself"):
+        kind.from_account(make_settings(), {name: str(tmp_path / "key"), **others})
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_an_incomplete_account_of_a_tenant_is_named_as_the_api_names_it(kind, make_settings):
+    name, others = OWN[kind]
+    with pytest.raises(SettingsError, match=f"^{name}: "):
+        kind.from_account(make_settings(), {name: "-----BEGIN nothing", **others})

@@ -281,6 +281,9 @@ def test_many_at_once_make_one_new_token_between_them(apple):
         ({"apns_key_id": None}, "BELLWIRE_APNS_KEY_ID: is needed"),
         ({"apns_team_id": None}, "BELLWIRE_APNS_TEAM_ID: is needed"),
         ({"apns_topic": None}, "BELLWIRE_APNS_TOPIC: is needed"),
+        ({"apns_topic": "a\r\nb"}, "BELLWIRE_APNS_TOPIC: must be a bundle id"),
+        ({"apns_key_id": "short"}, "BELLWIRE_APNS_KEY_ID: must be ten"),
+        ({"apns_team_id": "A" * 11}, "BELLWIRE_APNS_TEAM_ID: must be ten"),
     ],
 )
 def test_an_account_that_cannot_work_is_named_at_the_start(changed, words, account, make_settings):

@@ -285,19 +285,19 @@ def test_a_send_that_is_cancelled_takes_the_access_token_from_no_other(lab, goog
 
 
 @pytest.mark.parametrize(
-    ("reply", "error", "words"),
+    ("reply", "deadline", "error", "words"),
     [
-        (Reply(400, b'{"error": "invalid_grant", "error_description": "private"}'), AccountError, "does not accept"),
-        (Reply(401, b'{"error": "unauthorized_client"}'), AccountError, "does not accept"),
-        (Reply(fault=Fault.RESET), NotSentError, "was not reached"),
-        (Reply(fault=Fault.HANG), NotSentError, "no access token in time"),
+        (Reply(400, b'{"error": "invalid_grant", "error_description": "private"}'), 10, AccountError, "not accept"),
+        (Reply(401, b'{"error": "unauthorized_client"}'), 10, AccountError, "not accept"),
+        (Reply(fault=Fault.RESET), 10, NotSentError, "was not reached"),
+        (Reply(fault=Fault.HANG), 0.5, NotSentError, "no access token in time"),
     ],
     ids=["grant", "client", "reset", "hang"],
 )
-def test_without_an_access_token_nothing_is_sent(reply, error, words, lab, google, using, within):
+def test_without_an_access_token_nothing_is_sent(reply, deadline, error, words, lab, google, using, within):
     google.script("google", reply)
     with pytest.raises(error, match=words) as caught:
-        using(lambda provider: provider.send(message(), Address(TOKEN)), within(FcmProvider, 0.5))
+        using(lambda provider: provider.send(message(), Address(TOKEN)), within(FcmProvider, deadline))
     assert isinstance(caught.value, AccountError) == (error is AccountError)
     assert "private" not in caught.value.detail
     assert lab.connections == 0
