@@ -155,7 +155,7 @@ def _wanted(row: Row[Any], now: datetime) -> bool:
 
 def _may_carry(row: Row[Any]) -> bool:
     """Something happened to it before: a delivery that is claimed for the first time carries nothing."""
-    return row.earlier_reason is not None or row.was_lost or row.failures > 0
+    return row.earlier_reason is not None or row.was_lost
 
 
 def _carried(connection: Connection, ids: list[str]) -> dict[str, More]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from time import monotonic
 from types import SimpleNamespace
 from typing import Any
@@ -72,14 +73,16 @@ def states(world: Any, ids: list[str]) -> list[tuple[str, str | None, str | None
 
 @pytest.mark.mission("E-45")
 def test_the_gravest_and_then_the_newest_carries_the_others(ada: Any) -> None:
-    low = held(ada, 3)
-    high = held(ada, 2, "high", start=10)
+    high = held(ada, 2, "high")
+    low = held(ada, 3, start=10)
     done = folding(ada)
     carrier = high[-1]
     assert done.gone == {*low, high[0]}
     assert {id_: one.count for id_, one in done.more.items()} == {carrier: 4}
     assert states(ada, [*low, high[0]]) == [("cancelled", "folded", carrier, False)] * 4
     assert states(ada, [carrier]) == [("processing", None, None, True)]
+    leased = ada.execute("SELECT id::text FROM deliveries WHERE lease_token IS NOT NULL OR lease_until IS NOT NULL")
+    assert [row.id for row in leased] == [carrier]
 
 
 def test_the_titles_are_those_of_the_notifications_the_newest_first(ada: Any) -> None:
@@ -171,24 +174,49 @@ def test_what_another_worker_holds_is_left_to_it(ada: Any) -> None:
     assert [row[0] for row in states(ada, ids[:2])] == ["held", "held"]
 
 
-def test_what_has_expired_is_not_folded_but_ends_with_its_own_reason(ada: Any) -> None:
+# Two that were claimed, and a third that would come along.
+STAY_BEHIND = {
+    "held for another reason": "UPDATE deliveries SET reason = 'quiet_hours' WHERE id::text = :id",
+    "on another channel": "UPDATE deliveries SET channel = 'telegram' WHERE id::text = :id",
+    "of another tenant": "UPDATE deliveries SET tenant = 'other' WHERE id::text = :id",
+    "to another address": "UPDATE deliveries SET address = 'bob@example.org' WHERE id::text = :id",
+    "another user's at the same address": "UPDATE notifications n SET user_id = 'bob' FROM deliveries d"
+    " WHERE n.id = d.notification_id AND d.id::text = :id",
+    "expired": "UPDATE events e SET expires_at = now() FROM deliveries d WHERE e.id = d.event_id AND d.id::text = :id",
+}
+
+
+@pytest.mark.parametrize("change", STAY_BEHIND.values(), ids=STAY_BEHIND)
+def test_nothing_comes_along_that_is(ada: Any, change: str) -> None:
     ids = held(ada, 3)
-    ada.execute(
-        "UPDATE events SET expires_at = now() - interval '1 second' WHERE id IN"
-        " (SELECT event_id FROM deliveries WHERE id::text = ANY(:ids))",
-        ids=[ids[0], ids[2]],
-    )
-    done = folding(ada, most=200)
-    assert (done.gone, done.more) == (set(), {})
+    ada.execute(change, id=ids[2])
+    done = folding(ada, most=2)
+    assert {id_: one.count for id_, one in done.more.items()} == {ids[1]: 1}
+    assert states(ada, ids[2:])[0][0] == "held"
 
 
-def test_nobody_carries_others_who_is_not_wanted_any_more(ada: Any) -> None:
-    ids = held(ada, 3)
+def expire(row: Any) -> None:
+    row.expires_at = row.occurred_at - timedelta(seconds=1)
 
-    def acknowledge(connection: Any, rows: list[Any]) -> None:
-        next(row for row in rows if row.id == ids[2]).acknowledged = True
 
-    assert set(folding(ada, before=acknowledge).more) == {ids[1]}
+UNWANTED: dict[str, Callable[[Any], None]] = {
+    "acknowledged": lambda row: setattr(row, "acknowledged", True),
+    "resolved": lambda row: setattr(row, "resolved", True),
+    "expired": expire,
+}
+
+
+@pytest.mark.parametrize("change", UNWANTED.values(), ids=UNWANTED)
+def test_what_is_not_wanted_any_more_neither_carries_nor_is_folded(ada: Any, change: Callable[[Any], None]) -> None:
+    ids = held(ada, 4)
+
+    def end(connection: Any, rows: list[Any]) -> None:
+        for row in rows:
+            if row.id in (ids[0], ids[3]):
+                change(row)
+
+    done = folding(ada, before=end)
+    assert (done.gone, set(done.more)) == ({ids[1]}, {ids[2]})
 
 
 # --- a carrier's later life
