@@ -51,10 +51,11 @@ SELECT id, received_at FROM receipts WHERE applied_at IS NULL
 ORDER BY received_at, id LIMIT :most
 """)
 
-# What was sent along names the delivery; else the provider's own id does, once the attempt is written down.
+# What was sent along names the delivery; else the provider's own id does, once the attempt is written down. Asked plainly
+# whether `applied_at` is null, the planner would walk through all that waits.
 TAKE = text("""
 WITH taken AS (
-    SELECT * FROM receipts WHERE id = ANY(cast(:ids AS bigint[])) AND applied_at IS NULL
+    SELECT * FROM receipts WHERE id = ANY(cast(:ids AS bigint[])) AND coalesce(applied_at, 'infinity') = 'infinity'
     ORDER BY id FOR UPDATE SKIP LOCKED
 )
 SELECT t.*, t.received_at < now() - interval '3 days' AS old, coalesce(
