@@ -81,7 +81,7 @@ def test_what_is_far_behind_asks_again_within_a_minute(make, account):
     waits = make().admit(asks(account, 2000, Limit(2, 1)))[2:]
     assert max(waits) <= 2 + MOST_WAIT + 1
     assert sum(30 < wait < 45 for wait in waits) > 100
-    assert sum(45 < wait for wait in waits) > 100
+    assert sum(wait > 45 for wait in waits) > 100
 
 
 def test_room_comes_back_when_the_window_has_passed(make, account):
