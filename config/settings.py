@@ -252,6 +252,8 @@ class Settings(BaseSettings):
         found = {channel.strip(): policy.strip() for channel, _, policy in pairs}
         if wrong := sorted(found.keys() - set(CHANNELS)):
             raise ValueError(f"there is no channel {wrong[0]}")
+        if "reconcile" in found.values():
+            raise ValueError("must be resend or park: no provider here can be asked what became of a message")
         return found
 
     @field_validator("webhook_allow_networks", mode="after")
