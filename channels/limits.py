@@ -26,6 +26,7 @@ MOST_ENTRIES: Final = 10_000  # places of one window; a larger limit is kept sec
 SOONEST: Final = 0.1  # seconds
 CAP_SPREAD: Final = 0.05  # of a cap's window: not everybody's ends at the same instant
 REMEMBERED: Final = 10_000
+FOR_MACHINES: Final = frozenset({"webhook", "in_app"})  # a program wants every event, and an inbox holds them all
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Limits:
 
 
 class Caps:
-    """How many messages an address gets, by channel; an amount of 0 means no cap.
+    """How many messages an address gets, by channel; an amount of 0 means no cap. Webhooks and the inbox have none.
 
     A delivery is counted when it is admitted, so whoever asks does so once a delivery: not again after a rate limit, an
     open breaker or a failed attempt, which would use the cap up without a single message.
@@ -126,7 +127,7 @@ class Caps:
 
     def __init__(self, client: redis.Redis | None, caps: Mapping[str, tuple[int, int]]) -> None:
         self._client = client
-        self._caps = {channel: cap for channel, cap in caps.items() if cap[0]}
+        self._caps = {channel: cap for channel, cap in caps.items() if cap[0] and channel not in FOR_MACHINES}
 
     @cached_property
     def _windows(self) -> Windows:

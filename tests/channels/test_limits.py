@@ -378,11 +378,15 @@ def test_caps_are_counted_apart_by_tenant_address_and_channel(caps):
     assert None not in one.admit("email", [f"{tenant}:a", f"{tenant}:b", f"{tenant}-other:a"])
 
 
-@pytest.mark.parametrize("configured", [{}, {"email": (0, WINDOW)}])
-def test_a_channel_without_a_cap_admits_everything_and_asks_nobody(servers, asked, configured):
+@pytest.mark.parametrize(
+    ("channel", "configured"),
+    [("email", {}), ("email", {"email": (0, WINDOW)}), ("webhook", {"webhook": (1, WINDOW)})],
+    ids=["none", "none-on-purpose", "for-programs-there-is-none"],
+)
+def test_a_channel_without_a_cap_admits_everything_and_asks_nobody(servers, asked, channel, configured):
     caps = Caps(redis_client(servers["redis"], "limits"), configured)
-    assert asked(lambda: caps.admit("email", ["t:a"] * 200)) == 0
-    assert caps.admit("email", ["t:a"] * 200) == [None] * 200
+    assert asked(lambda: caps.admit(channel, ["t:a"] * 200)) == 0
+    assert caps.admit(channel, ["t:a"] * 200) == [None] * 200
 
 
 @pytest.mark.parametrize("size", [1, 30])  # what is written at once has room for that many
