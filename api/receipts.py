@@ -18,9 +18,9 @@ from api.examples import answered
 from channels.receipts.base import Call, ForgedError, Heard, MalformedError, NotNowError, Receiver
 from channels.receipts.registry import RECEIVERS, secrets_among, secrets_of
 from channels.receipts.whatsapp import WhatsAppReceiver
-from config.settings import Settings, settings
+from config.settings import Settings, SettingsError, settings
 from models.engine import transaction
-from pipeline.receipts import credentials_of
+from pipeline.provider_accounts import credentials_of
 from tasks.receipts import take_in
 from tasks.telegram import take_update
 
@@ -120,8 +120,12 @@ def _secrets(receiver: Receiver, tenant: str) -> dict[str, str]:
 def _of_tenant(receiver: Receiver, tenant: str) -> dict[str, str] | None:
     if "\0" in tenant or len(tenant) > LONGEST_TENANT:
         return None
-    with transaction() as connection:
-        credentials: Mapping[str, Any] | None = credentials_of(connection, tenant, receiver.provider)
+    try:
+        with transaction() as connection:
+            credentials = credentials_of(connection, tenant, receiver.provider)
+    except SettingsError as error:
+        log.error("credentials_not_opened", tenant=tenant, provider=receiver.provider, problem=str(error))  # noqa: TRY400
+        return None
     return None if credentials is None else secrets_among(receiver, credentials)
 
 

@@ -249,12 +249,14 @@ class Provider(ABC):
 
     `credentials`: what a tenant sets to use an account of its own, by the name in the API, and the setting that it
     stands for (``{"api_key": "resend_api_key"}``). Empty: tenants have none of their own.
+    `tenant`: whose own account it is; None: the installation's.
     """
 
     channel: ClassVar[str]
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities]
     credentials: ClassVar[Mapping[str, str]] = {}
+    tenant: str | None = None
 
     @classmethod
     @abstractmethod

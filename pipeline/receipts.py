@@ -5,7 +5,6 @@ It may come early, late, twice and in any order: it waits until its delivery is 
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,7 +21,6 @@ from pipeline.bounces import Told, follow_up
 from pipeline.counts import shard
 from pipeline.document import document
 from pipeline.moments import written
-from pipeline.sealing import opened
 
 # Repeats end here. In the order of the keys, so that two calls with the same events never wait in a circle.
 STORE = text("""
@@ -34,8 +32,6 @@ FROM jsonb_to_recordset(cast(:receipts AS jsonb)) AS r(
     occurred_at timestamptz)
 ORDER BY key ON CONFLICT (provider, account, key) DO NOTHING RETURNING id
 """)
-
-CREDENTIALS = text("SELECT credentials FROM provider_accounts WHERE tenant = :tenant AND provider = :provider")
 
 # Never backwards: calls overtake each other.
 OPEN_SESSIONS = text("""
@@ -51,8 +47,8 @@ SELECT id, received_at FROM receipts WHERE applied_at IS NULL
 ORDER BY received_at, id LIMIT :most
 """)
 
-# What was sent along names the delivery; else the provider's own id does, once the attempt is written down. Asked plainly
-# whether `applied_at` is null, the planner would walk through all that waits.
+# What was sent along names the delivery; else the provider's own id does, once the attempt is written down. The planner
+# would answer a plain `applied_at IS NULL` by walking through all that waits.
 TAKE = text("""
 WITH taken AS (
     SELECT * FROM receipts WHERE id = ANY(cast(:ids AS bigint[])) AND coalesce(applied_at, 'infinity') = 'infinity'
@@ -167,15 +163,6 @@ def store(connection: Connection, provider: str, account: str, receipts: Sequenc
         return []
     values = {"provider": provider, "account": account, "receipts": document([asdict(one) for one in receipts])}
     return list(connection.execute(STORE, values).scalars())
-
-
-def credentials_of(connection: Connection, tenant: str, provider: str) -> dict[str, Any] | None:
-    """What a tenant set for its own account at a provider; None when it has none."""
-    row = connection.execute(CREDENTIALS, {"tenant": tenant, "provider": provider}).first()
-    if row is None or row.credentials is None:
-        return None
-    credentials: dict[str, Any] = json.loads(opened(row.credentials))
-    return credentials
 
 
 def open_sessions(connection: Connection, account: str, inbound: Sequence[Inbound]) -> None:

@@ -100,6 +100,7 @@ class Accounts:
         made = PROVIDERS[self._channel][row.provider].from_account(self._settings, opened_credentials(sealed))
         if made is None:
             raise SettingsError(f"the account at {row.provider} is not complete")
+        made.tenant = row.tenant
         self._kept[key] = sealed, made
         if kept is not None:
             self._retire(kept[1])

@@ -20,7 +20,6 @@ from channels.receipts.amazon import Amazon
 from channels.receipts.ses import SesReceiver
 from config.settings import settings
 from models.engine import engine
-from pipeline.sealing import _seal, sealed
 from pipeline.setup import ensure_tenant
 from tests.api.test_access import is_problem
 from tests.support.amazon import AmazonServer, amazon
@@ -56,25 +55,18 @@ def api(
 @pytest.fixture(scope="module")
 def tenant(api: Api) -> str:
     """A tenant with an account of its own at Resend and Twilio."""
-    own = {"resend": {"webhook_secret": OWN["resend"]["webhook_secret"]}, "twilio": OWN["twilio"]}
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("BELLWIRE_SECRET_KEY", "the key that seals secrets in these tests")
-        for cached in (settings, _seal):
-            cached.cache_clear()
-        stored = {provider: sealed(json.dumps(one).encode()) for provider, one in own.items()}
-    for cached in (settings, _seal):
-        cached.cache_clear()
-    for name in ("acme", "other"):
-        api.in_transaction(lambda connection, name=name: ensure_tenant(connection, name))
-    for provider, text in stored.items():
-        api.rows(
-            "INSERT INTO provider_accounts (tenant, provider, channel, credentials) VALUES ('acme', %s, 'x', %s)",
-            provider,
-            text,
-        )
+    api.in_transaction(lambda connection: ensure_tenant(connection, "other"))
+    with api.client("admin", "acme") as client:
+        for provider, secrets in OWN.items():
+            answer = client.put(f"/v1/providers/{provider}", json={"credentials": {**ACCOUNTS[provider], **secrets}})
+            assert answer.status_code == 200, answer.text
     return "acme"
 
 
+ACCOUNTS = {
+    "resend": {"api_key": "re_acme"},
+    "twilio": {"account_sid": "AC" + "0" * 32, "from": "+4915735983768"},
+}
 OWN = {
     "resend": {"webhook_secret": "whsec_dGhlIHNlY3JldCBvZiBhY21lJ3Mgd2ViaG9vaw=="},
     "twilio": {"auth_token": "acme's"},

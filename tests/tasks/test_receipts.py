@@ -9,7 +9,10 @@ from uuid import uuid4
 import pytest
 
 from channels.receipts.base import Heard, LaterReceipt
+from config.settings import settings
 from domain.vocabulary import ReceiptKind
+from models.engine import transaction
+from pipeline.provider_accounts import put_account
 
 DELIVERY = """
 WITH e AS (
@@ -130,3 +133,16 @@ def test_one_that_the_database_refuses_holds_up_no_other(process: Any) -> None:
         process.execute("ALTER TABLE dead_letters DROP CONSTRAINT refused")
     sweep(process)
     assert statuses(process) == {"dead_letter"}
+
+
+def test_a_tenants_own_account_knows_whose_it_is_for_its_receipts_must_say(process: Any) -> None:
+    from tasks.accounts import Accounts
+
+    credentials = {"account_sid": "AC" + "0" * 32, "auth_token": "t", "from": "+4915735983768"}
+    with transaction() as connection:
+        put_account(
+            connection, tenant="acme", provider="twilio", body={"credentials": credentials}, actor="cli", remote=None
+        )
+        accounts = Accounts(settings(), "sms", (), lambda _: None)
+        (account,) = accounts.orders(connection, ["acme"])["acme"]
+    assert account.provider.tenant == "acme"
