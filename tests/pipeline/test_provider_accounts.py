@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
+import re
+from collections.abc import Mapping
+from typing import Any, Self
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from sqlalchemy import event as listening
 
+from channels.email_smtp import SmtpProvider
 from channels.registry import PROVIDERS
-from config.settings import SettingsError, settings
+from config.settings import Settings, SettingsError, settings
 from domain import verdict
 from domain.errors import InvalidInputError
 from domain.vocabulary import Reason
-from pipeline.credentials import FILES, KNOWN
+from pipeline.credentials import FILES, KNOWN, check_credentials
 from pipeline.provider_accounts import (
     Changed,
     accounts_of,
@@ -175,6 +178,34 @@ def test_a_mistake_is_explained_where_that_repeats_nothing(world: Any) -> None:
     assert str(refused(world, "apns", credentials=key)) == "credentials.key_id: is missing"
 
 
+def test_a_key_has_line_breaks_and_no_other_control_characters(world: Any) -> None:
+    error = refused(world, "apns", credentials={**ACCOUNTS["apns"], "key": f"{ELLIPTIC}\0"})
+    assert str(error) == "credentials.key: must not contain control characters"
+
+
+class TalkativeProvider(SmtpProvider):
+    """Says what it was given."""
+
+    @classmethod
+    def from_account(cls, settings: Settings, credentials: Mapping[str, str]) -> Self | None:
+        raise SettingsError(f"url: {credentials['url']} cannot be used")
+
+
+class ClumsyProvider(SmtpProvider):
+    """Stumbles over what it was given."""
+
+    @classmethod
+    def from_account(cls, settings: Settings, credentials: Mapping[str, str]) -> Self | None:
+        raise TypeError(credentials["url"])
+
+
+@pytest.mark.parametrize("kind", [TalkativeProvider, ClumsyProvider])
+def test_whatever_a_provider_says_no_part_of_a_credential_is_repeated(kind: type[SmtpProvider]) -> None:
+    with pytest.raises(InvalidInputError, match=r"^credentials(\.url)?: cannot be used") as error:
+        check_credentials(kind, {"url": "smtp://Plugh:Xyzzy@mail.acme.example"})
+    assert not re.search("Plugh|Xyzzy|acme", str(error.value))
+
+
 @pytest.mark.parametrize(
     ("provider", "name"),
     [(name, one) for name, kind in KNOWN.items() for one, setting in kind.credentials.items() if setting in FILES],
@@ -187,8 +218,6 @@ def test_a_tenant_names_no_file_of_ours(world: Any, provider: str, name: str, pa
 
 
 def test_every_setting_that_may_be_a_file_is_known() -> None:
-    from config.settings import Settings
-
     fields = Settings.model_fields
     files = {name for name, field in fields.items() if "path of" in (field.description or "")}
     assert files == set(FILES)

@@ -95,10 +95,10 @@ def test_what_was_wished_for_a_single_customer_is_overruled(ana: Any, whole_grou
 
 
 def test_what_the_entry_says_of_other_channels_stays(ana: Any) -> None:
-    prefer(ana, "obligations", "ssl_expiry", '{"telegram": false, "email": true}')
+    prefer(ana, "obligations", "ssl_expiry", '{"telegram": false}')
     follow(ana, of_user())
-    assert not wanted(ana, "ssl_expiry", channel="telegram", group="obligations")
-    assert ana.execute("SELECT count(*) FROM preferences")[0][0] == 1
+    (entry,) = ana.execute("SELECT channels FROM preferences")
+    assert entry.channels == {"telegram": False, "email": False}
 
 
 @pytest.mark.parametrize("whole_group", [False, True])
@@ -132,10 +132,14 @@ def test_a_user_who_was_erased_is_not_made_again(world: Any, whole_group: bool) 
     assert world.audit() == []
 
 
-def test_another_tenants_user_of_the_same_id_is_not_touched(ana: Any) -> None:
-    ana.user("ana", tenant="other", email="ana@other.example")
+@pytest.mark.parametrize(("tenant", "user_id"), [("other", "ana"), ("acme", "bo")])
+def test_what_others_wish_is_not_touched(ana: Any, tenant: str, user_id: str) -> None:
+    ana.user(user_id, tenant=tenant, email="x@example.org")
+    prefer(ana, "obligations", "ssl_expiry", '{"email": true}')
+    ana.execute("UPDATE preferences SET tenant = :tenant, user_id = :user_id", tenant=tenant, user_id=user_id)
     follow(ana, of_user())
-    assert [row.tenant for row in ana.execute("SELECT tenant FROM preferences")] == ["acme"]
+    found = {(row.tenant, row.user_id): row.channels for row in ana.execute("SELECT * FROM preferences")}
+    assert found == {(tenant, user_id): {"email": True}, ("acme", "ana"): {"email": False}}
 
 
 @pytest.mark.mission("E-27", "E-46")
