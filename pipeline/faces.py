@@ -211,7 +211,8 @@ class Faces:
         self._link_texts: dict[str, str | None] = {}
 
     @cached_property
-    def _environments(self) -> dict[str, Environment]:
+    def environments(self) -> dict[str, Environment]:
+        """What compiles and renders, by the kind of face: ``html``, ``md`` (Telegram), ``whatsapp``, ``txt``."""
         stylesheet = Stylesheet.below(self.folder / BASE)
         loader = StyledLoader(self.folder, stylesheet)
         return {
@@ -230,7 +231,7 @@ class Faces:
         key = template, name
         if key not in self._found:
             exists = (self.folder / template / name).is_file()
-            environment = self._environments[_kind_of(name)]
+            environment = self.environments[_kind_of(name)]
             self._found[key] = environment.get_template(f"{template}/{name}") if exists else None
         return self._found[key]
 

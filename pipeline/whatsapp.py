@@ -12,7 +12,7 @@ from typing import Final
 # Characters that only look alike are sure to stay text; zero-width ones depend on the program that shows them.
 _LOOK_ALIKE: Final = {ord(mark): alike for mark, alike in zip("*_~`", "∗ˍ∼ˋ", strict=True)}
 _IN_ADDRESS: Final = {ord(mark): f"%{ord(mark):X}" for mark in "*_~`"}
-_EDGE: Final = re.compile(r"`|[*_~]{2,}|(?<![^\W_])[*_~]|[*_~](?![^\W_])")
+_EDGE: Final = re.compile(r"`|(?<![^\W_])[*_~]|[*_~](?![^\W_])")
 _ADDRESS: Final = re.compile(r"(https?://\S*[^\s*_~`.,;:!?)\]'\"])", re.IGNORECASE)
 
 

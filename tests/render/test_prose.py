@@ -136,6 +136,7 @@ def test_markdown_is_shown_in_an_email_and_left_out_elsewhere(text: str, html: s
 def test_a_link_says_where_it_leads(text: str, links: list[str], said: str) -> None:
     parsed = check(text)
     assert parsed.links == links
+    assert ("a" in parsed.tags) is bool(links)
     assert parsed.text.strip() == said
     assert unmarked(text) == said
 
@@ -182,9 +183,15 @@ def test_no_word_is_lost(text: str) -> None:
         assert len(re.findall(r"[ab]", shown)) >= written
 
 
-@pytest.mark.parametrize("text", ["> " * 30 + "deep", "- " * 30 + "deep", "1. " * 30 + "deep"])
+@pytest.mark.parametrize("text", ["> " * 15 + "deep", "- " * 30 + "deep", "words\n\n" + "> " * 30 + "deep"])
 def test_what_is_nested_too_deep_is_shown_as_it_is(text: str) -> None:
     assert "deep" in check(text).text
+    assert unmarked(text) == text
+
+
+def test_what_is_full_of_marks_is_shown_as_it_is() -> None:
+    text = "*a* " * 201 + "b"
+    assert check(text).tags == {"p"}
     assert unmarked(text) == text
 
 

@@ -194,6 +194,11 @@ def test_an_image_is_an_encrypted_web_address_or_none(context: Make, channel: st
     assert content.image == (given if shown else None)
 
 
+def test_a_secret_image_is_shown_to_nobody(context: Make) -> None:
+    made = context("made.up", {"image_url": "https://img.example.org/a.png"}, secret=("image_url",))
+    assert render("push", "default", made).image is None
+
+
 @pytest.mark.parametrize(
     ("title", "count", "shown"),
     [
