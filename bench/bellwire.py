@@ -50,10 +50,14 @@ class Bellwire(Candidate):
 
     def processes(self) -> list[Child]:
         """The worker of every queue and, if events are to come over HTTP, the API; both ready."""
-        setup = self._child("setup", "-m", "bench.prepare", self.bench.receiver.url, pipes=True)
-        self.environment["BENCH_API_KEY"] = setup.hear(seconds=60)["key"]
+        self.set_up()
         worker = self._celery_worker(*services.worker().command[1:])
         return [worker, self._api()] if self.with_api else [worker]
+
+    def set_up(self) -> None:
+        """Migrate, and make whoever is told."""
+        setup = self._child("setup", "-m", "bench.prepare", self.bench.receiver.url, pipes=True)
+        self.environment["BENCH_API_KEY"] = setup.hear(seconds=60)["key"]
 
     def _api(self) -> Child:
         with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
@@ -64,14 +68,22 @@ class Bellwire(Candidate):
         return child
 
     def prepare(self, load: Load) -> None:
-        """Tell the receiver, and note the database's time."""
-        self.bench.receiver.reset(load)
+        """Make the other end ready, and note the database's time."""
+        self.reset(load)
         with self._connect() as connection:
             self._since = connection.execute("SELECT clock_timestamp()").fetchone()
 
+    def reset(self, load: Load) -> None:
+        """Tell the receiver."""
+        self.bench.receiver.reset(load)
+
+    def wait(self, load: Load) -> dict[str, Any]:
+        """Wait for the receiver; its counts."""
+        return self.bench.receiver.wait(load.count)
+
     def finish(self, load: Load) -> dict[str, Any]:
-        """Wait for the webhooks, then until nothing is left to do."""
-        counts = self.bench.receiver.wait(load.count)
+        """Wait until everything has arrived, then until nothing is left to do."""
+        counts = self.wait(load)
         with self._connect() as connection:
             wait_until(
                 lambda: connection.execute(UNSETTLED).fetchone() == (False,),

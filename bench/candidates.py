@@ -10,10 +10,10 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from celery import Celery
@@ -22,6 +22,9 @@ from bench import chain, obvious
 from bench.meter import Meter, Usage, proportional_bytes
 from bench.process import BenchmarkError, Child, python, wait_until
 from bench.servers import Servers
+
+if TYPE_CHECKING:
+    from bench.channels import LabClient
 
 RUN_SECONDS = 90.0
 
@@ -117,7 +120,7 @@ class Bench:
     receiver: Receiver
     stack: ExitStack
     numbers: int = 0
-    extra: dict[str, list[int]] = field(default_factory=dict)
+    lab: LabClient | None = None
 
     def start(self, child: Child) -> Child:
         """Have a child stopped at the end."""
@@ -134,12 +137,13 @@ class Candidate(ABC):
 
     keyspace: int
     name: str
+    publisher_module = "bench.publisher"
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.environment = {"BENCH_BROKER_URL": bench.servers.broker_url(self.keyspace), **self.settings()}
         self.children = [*self.processes()]
-        self.publisher = self._child("publisher", "-m", "bench.publisher", pipes=True)
+        self.publisher = self._child("publisher", "-m", self.publisher_module, pipes=True)
         self.ready()
 
     def ready(self) -> None:  # noqa: B027 - most have nothing to do here
@@ -189,10 +193,15 @@ class Candidate(ABC):
         method = control.add_consumer if wanted else control.cancel_consumer
         method("celery", reply=not wanted, timeout=1.0, limit=1)
 
+    @property
+    def other_end(self) -> Child:
+        """The process that receives."""
+        return self.bench.receiver.child
+
     def groups(self) -> dict[str, list[int]]:
         """Process ids by the name under which the table shows them."""
         groups: dict[str, list[int]] = {}
-        for child in [self.publisher, *self.children, self.bench.receiver.child]:
+        for child in [self.publisher, *self.children, self.other_end]:
             groups.setdefault(child.name, []).append(child.pid)
         return groups | self.bench.servers.processes()
 

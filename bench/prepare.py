@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 
-from bench.publisher import TENANT
+from bench.people import TENANT
 from config.settings import settings
 from models.engine import transaction
 from models.migrate import upgrade

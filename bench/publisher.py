@@ -10,7 +10,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -19,10 +20,13 @@ from celery import Celery, chain
 
 from bench import chain as chains
 from bench import obvious
+from bench.people import PLATFORMS, TENANT, name_of
 
-TENANT = "bench"
 EVENT_TYPE = "ssl_expiry"
 HTTP_CONNECTIONS = 16
+
+Publish = Callable[[int, int, int], None]
+"""Publishes from the first number on so many, so many in a message."""
 
 
 def event(number: int) -> dict[str, Any]:
@@ -38,6 +42,12 @@ def event(number: int) -> dict[str, Any]:
 def _upstream() -> Celery:
     """The Celery app of a service that knows of Bellwire no more than a task's name and a queue."""
     return Celery("upstream", broker=os.environ["BENCH_BROKER_URL"])
+
+
+def named_event(number: int, kind: str) -> dict[str, Any]:
+    """The same, for one person who is reached by `kind` only; routes know the channel by the branch."""
+    branch = kind if kind in {"email", "sms"} else "push"
+    return {**event(number), "branch": branch, "recipients": [f"{kind}-{name_of(number)}"]}
 
 
 def publish_chains(first: int, count: int, batch: int) -> None:
@@ -58,19 +68,19 @@ def publish_obvious(first: int, count: int, batch: int) -> None:
         obvious.ingest.delay(event(number))
 
 
-def bellwire_publisher() -> Callable[[int, int, int], None]:
+def bellwire_publisher(make: Callable[[int], dict[str, Any]] = event) -> Publish:
     """Events for Bellwire, `batch` in a message."""
     app = _upstream()
 
     def publish(first: int, count: int, batch: int) -> None:
         for start in range(first, first + count, batch):
-            events = [event(number) for number in range(start, min(start + batch, first + count))]
+            events = [make(number) for number in range(start, min(start + batch, first + count))]
             app.send_task("bellwire.publish", args=[events], queue="ingest")
 
     return publish
 
 
-def http_publisher() -> Callable[[int, int, int], None]:
+def http_publisher() -> Publish:
     """Events for Bellwire's API, one a request, over connections that are kept; each waits for its 202."""
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     session = runner.run(_open_session())
@@ -97,12 +107,18 @@ async def _open_session() -> aiohttp.ClientSession:
     )
 
 
-KINDS: dict[str, Callable[[], Callable[[int, int, int], None]]] = {
+def people_publisher(kind: str) -> Callable[[], Publish]:
+    """Events for Bellwire, each for one of the people who are reached by `kind`."""
+    return lambda: bellwire_publisher(partial(named_event, kind=kind))
+
+
+KINDS: dict[str, Callable[[], Publish]] = {
     "chain": lambda: publish_chains,
     "single": lambda: publish_singles,
     "obvious": lambda: publish_obvious,
     "bellwire": bellwire_publisher,
     "http": http_publisher,
+    **{kind: people_publisher(kind) for kind in ("email", "sms", *PLATFORMS)},
 }
 
 
@@ -114,7 +130,7 @@ def _turns(rate: float, count: int) -> Iterator[int]:
         yield number
 
 
-def answer(publish: Callable[[int, int, int], None], question: dict[str, Any]) -> dict[str, int]:
+def answer(publish: Publish, question: dict[str, Any]) -> dict[str, int]:
     """Publish what is asked for: `count` events from `first` on, `batch` a message, at `rate` a second or at once."""
     first, count, batch, rate = (question[name] for name in ("first", "count", "batch", "rate"))
     began = time.monotonic_ns()
@@ -126,17 +142,17 @@ def answer(publish: Callable[[int, int, int], None], question: dict[str, Any]) -
     return {"began_ns": began, "ended_ns": time.monotonic_ns()}
 
 
-def main() -> None:
-    """Answer questions until standard input ends."""
-    publishers: dict[str, Callable[[int, int, int], None]] = {}
+def answer_questions(kinds: Mapping[str, Callable[[], Publish]]) -> None:
+    """Answer until standard input ends."""
+    publishers: dict[str, Publish] = {}
     for line in sys.stdin:
         question = json.loads(line)
         kind = question["kind"]
         if kind not in publishers:
-            publishers[kind] = KINDS[kind]()
+            publishers[kind] = kinds[kind]()
         publish = publishers[kind]
         print(json.dumps(answer(publish, question)), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    answer_questions(KINDS)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from bench.bellwire import Bellwire, EmptyBellwire, FullBellwire
 from bench.candidates import Bench, Candidate, Chain, Load, Obvious, Run
+from bench.channels import ChannelBellwire, Library
 from bench.plan import Measurement
 
 CANDIDATES: dict[str, Callable[[Bench], Candidate]] = {
@@ -14,6 +15,8 @@ CANDIDATES: dict[str, Callable[[Bench], Candidate]] = {
     "bellwire": Bellwire,
     "bellwire_empty": EmptyBellwire,
     "bellwire_million": FullBellwire,
+    "channels": ChannelBellwire,
+    "library": Library,
 }
 
 
