@@ -161,6 +161,13 @@ def test_in_a_group_whoever_presses_took_it_if_he_is_a_user(team: Any) -> None:
     assert calls(done)["editMessageText"]["text"].endswith("Acknowledged by bo")
 
 
+def test_of_two_users_with_one_chat_the_recipient_took_it(team: Any) -> None:
+    team.user("aaa", telegram_chat_id=72)
+    event_id, data = alert(team, "bo")
+    take(team, press(data, 72, {"id": 72, "first_name": "Bo"}))
+    assert taken_by(team, event_id) == "bo"
+
+
 def test_whoever_is_no_user_takes_it_for_the_recipient_and_is_named_in_the_note(team: Any) -> None:
     team.user("ops", telegram_chat_id=-4711, roles=["operations"])
     event_id, data = alert(team, "ops")
