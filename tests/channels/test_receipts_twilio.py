@@ -84,6 +84,19 @@ def test_every_text_is_signed_as_twilios_own_library_does(value: str) -> None:
     assert hear(status("delivered", Body=value)).events == 1
 
 
+class Fields(dict[str, list[str]]):
+    """Several values by one name, as Twilio's library takes them from a web framework."""
+
+    def getlist(self, name: str) -> list[str]:
+        return self[name]
+
+
+def test_several_values_by_one_name_are_signed_as_twilios_own_library_does() -> None:
+    fields = Fields({"Body": ["b", "a", "b"], "MessageStatus": ["delivered"]})
+    signature = RequestValidator(SECRETS["twilio"]["auth_token"]).compute_signature(url_of("twilio", QUERY), fields)
+    assert hear(urlencode(fields, doseq=True).encode(), x_twilio_signature=signature).events == 1
+
+
 @pytest.mark.parametrize("signature", [None, "", "wrong", "\N{SNOWMAN}", "RSOYDt4T1cUTdK1PDd93/VVr8B8="], ids=ascii)
 def test_credentials_that_are_missing_or_wrong_are_forged(signature: str | None) -> None:
     with pytest.raises(ForgedError):
