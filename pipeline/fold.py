@@ -5,7 +5,7 @@ One delivery carries the others; they end as `cancelled`, `folded`, and name it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -38,6 +38,8 @@ along AS (
     WHERE d.channel = (SELECT channel FROM deliveries WHERE id = cast(:one AS uuid)) AND d.priority = ANY('{0,1,2,3}')
       AND d.due_at <= now() + interval '1 minute' AND d.status = 'held' AND d.reason = 'too_many'
       AND n.user_id IS NOT DISTINCT FROM c.user_id AND (e.expires_at IS NULL OR e.expires_at > now())
+      AND (SELECT s.reason FROM suppressions s WHERE s.tenant = d.tenant AND s.channel = d.channel
+           AND s.address = lower(d.address) AND s.event IN ('', e.type) LIMIT 1) IS NULL
     ORDER BY d.due_at LIMIT :most FOR NO KEY UPDATE OF d SKIP LOCKED
 ),
 going AS (SELECT id, carrier FROM claimed UNION ALL SELECT id, carrier FROM along),
@@ -89,7 +91,19 @@ class More:
     titles: tuple[str, ...]
 
 
-def fold(connection: Connection, token: int, rows: Sequence[Row[Any]]) -> tuple[set[str], dict[str, More]]:
+def still_wanted(row: Row[Any]) -> bool:
+    """Whether a claimed delivery is to be sent, by what its row says; preferences are not looked at."""
+    if row.acknowledged or row.resolved or row.disabled or row.suppressed is not None:
+        return False
+    return row.expires_at is None or row.expires_at > datetime.now(UTC)
+
+
+def fold(
+    connection: Connection,
+    token: int,
+    rows: Sequence[Row[Any]],
+    wanted: Callable[[Row[Any]], bool] = still_wanted,
+) -> tuple[set[str], dict[str, More]]:
     """Fold what waited for the end of a recipient's window; two statements at most, none for deliveries that are new.
 
     To be called in the transaction of the claim, with its rows. Of several for one recipient the gravest and newest
@@ -101,11 +115,12 @@ def fold(connection: Connection, token: int, rows: Sequence[Row[Any]]) -> tuple[
 
     Args:
         token: of the claim; a delivery whose lease is not ours is not changed.
+        wanted: what looking again will say of a row: whoever is not sent must not carry others.
 
     Returns:
         The ids among `rows` that are not to be sent, and what the others carry, whenever it was folded.
     """
-    into, carriers = _choose(rows)
+    into, carriers = _choose([row for row in rows if row.earlier_reason == Reason.TOO_MANY and wanted(row)])
     gone: set[str] = set()
     if carriers:
         values = {
@@ -134,11 +149,9 @@ def told_along(connection: Connection, carrier_ids: Collection[str]) -> None:
 
 def _choose(rows: Sequence[Row[Any]]) -> tuple[dict[str, str], list[Row[Any]]]:
     """Which carries which, by their ids, and who carries or might."""
-    now = datetime.now(UTC)
     groups: dict[tuple[str, str, str | None], list[Row[Any]]] = {}
     for row in rows:
-        if row.earlier_reason == Reason.TOO_MANY and _wanted(row, now):
-            groups.setdefault((row.tenant, row.address, row.user_id), []).append(row)
+        groups.setdefault((row.tenant, row.address, row.user_id), []).append(row)
     carriers = [max(group, key=lambda row: (Severity(row.severity).rank, row.id)) for group in groups.values()]
     into = {
         row.id: carrier.id
@@ -147,10 +160,6 @@ def _choose(rows: Sequence[Row[Any]]) -> tuple[dict[str, str], list[Row[Any]]]:
         if row.id != carrier.id
     }
     return into, carriers
-
-
-def _wanted(row: Row[Any], now: datetime) -> bool:
-    return not row.acknowledged and not row.resolved and (row.expires_at is None or row.expires_at > now)
 
 
 def _may_carry(row: Row[Any]) -> bool:

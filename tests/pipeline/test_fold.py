@@ -182,6 +182,10 @@ STAY_BEHIND = {
     "to another address": "UPDATE deliveries SET address = 'bob@example.org' WHERE id::text = :id",
     "another user's at the same address": "UPDATE notifications n SET user_id = 'bob' FROM deliveries d"
     " WHERE n.id = d.notification_id AND d.id::text = :id",
+    "of a type that the recipient unsubscribed from": "WITH typed AS (UPDATE events e SET type = 'ssl_other'"
+    " FROM deliveries d WHERE e.id = d.event_id AND d.id::text = :id)"
+    " INSERT INTO suppressions (tenant, channel, address, event, reason, source)"
+    " VALUES ('acme', 'email', 'ada@example.org', 'ssl_other', 'unsubscribed', 'unsubscribe')",
     "expired": "UPDATE events e SET expires_at = now() FROM deliveries d WHERE e.id = d.event_id AND d.id::text = :id",
 }
 
@@ -203,6 +207,8 @@ UNWANTED: dict[str, Callable[[Any], None]] = {
     "acknowledged": lambda row: setattr(row, "acknowledged", True),
     "resolved": lambda row: setattr(row, "resolved", True),
     "expired": expire,
+    "suppressed": lambda row: setattr(row, "suppressed", "unsubscribed"),
+    "on a channel that the user switched off": lambda row: setattr(row, "disabled", True),
 }
 
 
@@ -217,6 +223,14 @@ def test_what_is_not_wanted_any_more_neither_carries_nor_is_folded(ada: Any, cha
 
     done = folding(ada, before=end)
     assert (done.gone, set(done.more)) == ({ids[1]}, {ids[2]})
+
+
+def test_whoever_claims_may_look_closer_at_what_is_wanted(ada: Any) -> None:
+    ids = held(ada, 3)
+    with ada.begin() as connection:
+        token, rows = claimed(connection)
+        gone, more = fold(connection, token, rows, wanted=lambda row: row.id != ids[2])
+    assert (gone, set(more)) == ({ids[0]}, {ids[1]})
 
 
 # --- a carrier's later life
