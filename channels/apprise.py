@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, Self
-from urllib.parse import unquote
 
 from channels.apprise_services import SCHEMES
 from channels.base import (
@@ -136,10 +135,10 @@ def _scheme(url: str) -> str | None:
 
 
 def _odd_option(url: str) -> str | None:
-    """The first option that is not allowed, read as the library does: with ``;`` too, decoded, in any case."""
+    """The first option that is not allowed. The library splits at ``;`` too and takes names in any case."""
     query = url.partition("?")[2]
     for part in re.split(r"[&;]", query):
-        name = unquote(part.partition("=")[0]).strip().lower()
+        name = part.partition("=")[0].lower()
         if part and name not in OPTIONS:
             return name if re.fullmatch(r"[a-z_]{1,30}", name) else "?"
     return None
