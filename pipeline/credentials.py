@@ -117,6 +117,20 @@ def check_senders(kind: type[Provider], given: object) -> dict[str, str]:
     return {check_event_pattern(glob, "senders"): _sender(value, f"senders.{glob}") for glob, value in given.items()}
 
 
+def check_domains(senders: Mapping[str, str]) -> None:
+    """Over the installation's account a tenant writes from the installation's own domains: another tenant's may be
+    verified there as well.
+
+    Raises:
+        InvalidInputError: naming the pattern.
+    """
+    ours = {sender(one).domain for one in (settings().email_from, *(value for _, value in settings().email_senders))}
+    for glob, written in senders.items():
+        if sender(written).domain not in ours:
+            words = f"must be at {' or '.join(sorted(ours))}, unless the account is your own"
+            raise InvalidInputError(f"senders.{glob}", words)
+
+
 def _sender(value: object, at: str) -> str:
     written = check_text(value, at)
     try:

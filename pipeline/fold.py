@@ -5,7 +5,7 @@ One delivery carries the others; they end as `cancelled`, `folded`, and name it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -71,18 +71,8 @@ CROSS JOIN LATERAL (
 WHERE m.others > 0
 """)
 
+
 # In the order of their ids, as settling locks them.
-TOLD = text("""
-WITH arrived AS (
-    SELECT n.id FROM notifications n
-    WHERE n.id IN (SELECT d.notification_id FROM deliveries d WHERE d.folded_into = ANY(cast(:ids AS uuid[])))
-      AND n.status = 'created'
-    ORDER BY n.id FOR NO KEY UPDATE
-)
-UPDATE notifications n SET status = 'delivered' FROM arrived WHERE n.id = arrived.id
-""")
-
-
 @dataclass(frozen=True, slots=True)
 class More:
     """What a message tells beside its own news: how many others, and the titles of the newest, at most twenty."""
@@ -139,12 +129,6 @@ def fold(
         gone = set(connection.execute(FOLD, values).scalars()) & into.keys()
     seen = [row.id for row in rows if row.id not in gone and _may_carry(row)]
     return gone, _carried(connection, seen) if seen else {}
-
-
-def told_along(connection: Connection, carrier_ids: Collection[str]) -> None:
-    """The recipients were told of all that these deliveries carry: to be called when they are settled as sent."""
-    if carrier_ids:
-        connection.execute(TOLD, {"ids": list(carrier_ids)})
 
 
 def _choose(rows: Sequence[Row[Any]]) -> tuple[dict[str, str], list[Row[Any]]]:

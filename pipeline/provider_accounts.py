@@ -16,7 +16,7 @@ from config.fields import Fields
 from config.settings import SettingsError, settings
 from domain.vocabulary import Reason
 from pipeline.audit import record
-from pipeline.credentials import KNOWN, check_credentials, check_senders
+from pipeline.credentials import KNOWN, check_credentials, check_domains, check_senders
 from pipeline.moments import written
 from pipeline.sealing import opened, sealed
 from pipeline.setup import note_change
@@ -149,6 +149,8 @@ def put_account(
         "position": fields.number("position", before.position if before else 0, least=0, most=LAST),
         "senders": json.dumps(before.senders if before and "senders" not in body else senders),
     }
+    if values["credentials"] is None:
+        check_domains(json.loads(str(values["senders"])))
     row = connection.execute(PUT, values).one()
     after = _recorded(row) | ({} if keeps else {"changed": _difference(old, given)})
     return _changed(connection, "provider.put", row, actor, remote, before, after)

@@ -45,7 +45,7 @@ tried AS (
 ),
 arrived AS (
     SELECT n.id FROM notifications n
-    WHERE n.id IN (SELECT s.notification_id FROM settled s WHERE s.status = 'sent') AND n.status = 'created'
+    WHERE n.id IN (SELECT s.notification_id FROM settled s WHERE s.status = 'sent'{along}) AND n.status = 'created'
     ORDER BY n.id FOR NO KEY UPDATE
 ),
 told AS (UPDATE notifications n SET status = 'delivered' FROM arrived WHERE n.id = arrived.id),
@@ -78,21 +78,31 @@ SELECT id::text, status FROM settled
 _ACCEPTED = """,
 accepted AS (
     INSERT INTO deliverability AS a (hour, tenant, channel, provider, kind, shard, count, cost)
-    SELECT date_trunc('hour', now(), 'UTC'), s.tenant, s.channel, r.provider, 'accepted', cast(:shard AS smallint),
-           count(*), coalesce(sum(r.cost), 0)
-    FROM settled s JOIN r ON r.id = s.id WHERE r.outcome = 'sent'
-    GROUP BY s.tenant, s.channel, r.provider ORDER BY s.tenant, s.channel, r.provider
+    SELECT date_trunc('hour', now(), 'UTC'), s.tenant, s.channel, r.provider, k.kind, cast(:shard AS smallint),
+           sum(k.amount), sum(k.cost)
+    FROM settled s JOIN r ON r.id = s.id, LATERAL (VALUES
+        ('accepted', CASE WHEN r.outcome = 'sent' THEN 1 END, coalesce(r.cost, 0)),
+        ('segments', CASE WHEN r.outcome = 'sent' THEN r.segments END, 0),
+        ('deactivated', CASE WHEN r.outcome = 'refused' AND s.reason = 'no_tokens' THEN 1 END, 0)
+    ) AS k(kind, amount, cost) WHERE k.amount IS NOT NULL
+    GROUP BY s.tenant, s.channel, r.provider, k.kind ORDER BY s.tenant, s.channel, r.provider, k.kind
     ON CONFLICT (hour, tenant, channel, provider, kind, shard) DO UPDATE SET
         count = a.count + excluded.count, cost = a.cost + excluded.cost
 )"""
 
-SETTLE: Final = text(_SETTLE.format(fields="", more="", more_of_r="", counts=""))
+# What was folded into a message is told with it.
+_ALONG = """
+        UNION ALL SELECT f.notification_id FROM settled s JOIN deliveries f ON f.folded_into = s.id
+        WHERE s.status = 'sent'"""
+
+SETTLE: Final = text(_SETTLE.format(fields="", more="", more_of_r="", counts="", along=""))
 SETTLE_WITH_ACCOUNTS: Final = text(
     _SETTLE.format(
         fields=", segments smallint, cost numeric",
         more=", segments, cost",
         more_of_r=", r.segments, r.cost",
         counts=_ACCEPTED,
+        along=_ALONG,
     )
 )
 

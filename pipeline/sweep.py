@@ -14,7 +14,8 @@ ON CONFLICT (name) DO UPDATE SET at = now() WHERE r.at <= now() - :interval * in
 RETURNING name
 """)
 
-# A channel's due work, tenants' own accounts included, counted no further than a few batches: more bells than that would ring at closed doors.
+# A channel's due work, counted no further than a few batches: more bells than that would ring at closed doors. Channels
+# without a provider here are looked at as well where a tenant has an account of its own.
 DUE = text("""
 SELECT c.channel, due.count AS waiting FROM (
     SELECT unnest(cast(:channels AS text[])) AS channel

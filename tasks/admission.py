@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from tasks.sending import Sender
 
 BUSY_WAIT: Final = 5.0  # seconds until a delivery is looked at again that found no room in time
+# What waited for one of these had been counted for its recipient before.
+COUNTED_BEFORE: Final = frozenset(
+    {Reason.RATE_LIMITED, Reason.BREAKER_OPEN, Reason.BULKHEAD_FULL, Reason.ACCOUNT_REJECTED}
+)
 NO_PROVIDER_WAIT: Final = 300.0  # seconds; a new account makes it due at once
 
 
@@ -122,7 +126,7 @@ class Admission:
         """Nobody is told more than so much in so long; the rest is held, and told in one message afterwards."""
         if self._channel not in self._sender.settings.recipient_caps:
             return parcels
-        counted = [parcel for parcel in parcels if not parcel.row.attempts]
+        counted = [one for one in parcels if not one.row.attempts and one.row.earlier_reason not in COUNTED_BEFORE]
         keys = [f"{parcel.row.tenant}:{parcel.row.address}" for parcel in counted]
         waits = await self._sender.in_thread(self._sender.caps.admit, self._channel, keys)
         held = {parcel.row.id: wait for parcel, wait in zip(counted, waits, strict=True) if wait is not None}

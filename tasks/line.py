@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -19,13 +21,12 @@ from sqlalchemy.exc import DataError, IntegrityError
 from channels.base import AccountError, NotSentError, Provider
 from channels.registry import PROVIDERS
 from domain import verdict
-from domain.states import DeliveryStatus
 from domain.vocabulary import Reason
 from models.engine import DATABASE_AWAY, transaction
 from pipeline.bulkhead import give_back_slots, make_slots, take_slots
 from pipeline.claim import Claim, claim, claim_alone
-from pipeline.deliver import NOTHING_MORE
-from pipeline.fold import fold, told_along
+from pipeline.deliver import NOTHING_MORE, look_again
+from pipeline.fold import fold
 from pipeline.settle import WITHOUT_ACCOUNTS, Result, settle
 from tasks.accounts import Account, Accounts
 from tasks.admission import BUSY_WAIT, Admission, Parcel
@@ -40,6 +41,8 @@ log = structlog.get_logger(__name__)
 PROMPT = 0.25  # seconds that a batch waits for its slower sends before the others are settled
 MARGIN = 2.0  # seconds of the lease kept for settling
 ALONE_EVERY = 1.0  # seconds between looks for what a process died of before
+SOON = 5.0  # seconds; what waits longer for a rate limit is found by the sweep
+SLACK = 0.05  # seconds, so that what was settled as waiting is due when the line comes back
 SETTLE_AGAIN = 0.2  # seconds; the database was away
 
 
@@ -65,6 +68,7 @@ class Line:
         self._finished = asyncio.Event()
         self._batches: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
+        self._waking = False
 
     async def ring(self) -> None:
         """Wake the line and wait until nothing is due and everything it claimed is settled."""
@@ -166,7 +170,9 @@ class Line:
             self._orders[taken.token] = dict.fromkeys((row.tenant for row in taken.rows), self._accounts.shared)
             return taken
         self._orders[taken.token] = self._accounts.orders(connection, {row.tenant for row in taken.rows})
-        gone, more = fold(connection, taken.token, taken.rows)
+        now = datetime.now(UTC)
+        wanted = partial(look_again, channel=self.channel, now=now)
+        gone, more = fold(connection, taken.token, taken.rows, lambda row: wanted(row) is None)
         return replace(taken, rows=[row for row in taken.rows if row.id not in gone], more=more)
 
     async def _send_what_was_lost(self) -> None:
@@ -204,12 +210,28 @@ class Line:
         admitted, not_sent = await self._admission.sort(taken, self._orders[taken.token])
         gate = asyncio.Semaphore(len(taken.slots.numbers)) if taken.slots else None
         pending = {asyncio.create_task(self._send_one(parcel, taken, gate)) for parcel in admitted}
+        self._wake_for(not_sent)
         await self._settle(taken, not_sent)
         while pending:
             done, pending = await asyncio.wait(pending, timeout=PROMPT)
             if not done:
                 done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             await self._settle(taken, [one.result() for one in done])
+
+    def _wake_for(self, results: Sequence[Result]) -> None:
+        """Come back when the rate limit lets more through; the sweep alone would leave most of each second unused."""
+        waits = [
+            result.verdict.wait
+            for result in results
+            if result.verdict.reason is Reason.RATE_LIMITED and result.verdict.wait is not None
+        ]
+        if waits and min(waits) <= SOON and not self._waking:
+            self._waking = True
+            self._sender.loop.call_later(min(waits) + SLACK, self._wake)
+
+    def _wake(self) -> None:
+        self._waking = False
+        self._rung.set()
 
     def _give_back(self, taken: Claim) -> None:
         if taken.slots:
@@ -288,8 +310,4 @@ class Line:
 
     def _store(self, taken: Claim, results: list[Result]) -> dict[str, str]:
         with transaction() as connection:
-            settled = settle(connection, taken.token, results, self.channel)
-            told = [id_ for id_, status in settled.items() if id_ in taken.more and status == DeliveryStatus.SENT]
-            if told:
-                told_along(connection, told)
-            return settled
+            return settle(connection, taken.token, results, self.channel)

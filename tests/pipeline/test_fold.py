@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +12,14 @@ import pytest
 from sqlalchemy import event as listening
 from sqlalchemy import text
 
+from domain import verdict
 from domain.states import DeliveryStatus
 from domain.verdict import Verdict
 from domain.vocabulary import Reason
 from pipeline.claim import claim
-from pipeline.fold import MOST_TITLES, More, fold, told_along
+from pipeline.fold import MOST_TITLES, More, fold
 from pipeline.ledger import explain_event
+from pipeline.settle import Result, settle
 
 HELD = Verdict(DeliveryStatus.HELD, Reason.TOO_MANY, 0.0, None, 0)
 
@@ -284,8 +286,9 @@ def test_when_the_carrier_is_sent_all_that_it_carries_counts_as_told(ada: Any) -
     with ada.begin() as connection:
         token, rows = claimed(connection)
         _, more = fold(connection, token, rows)
-        told_along(connection, more)
-        told_along(connection, [])
+        (carrier,) = more
+        sent = Result(carrier, verdict.sent(0), "smtp", datetime.now(UTC))
+        assert settle(connection, token, [sent], "email") == {carrier: "sent"}
     rows = ada.execute(
         "SELECT n.status FROM notifications n JOIN deliveries d ON d.notification_id = n.id WHERE d.reason = 'folded'"
     )

@@ -301,7 +301,7 @@ def test_the_address_for_receipts_names_the_tenant(world: Any, monkeypatch: pyte
 def test_the_audit_tells_names_and_never_values(world: Any) -> None:
     put(world, "ses", credentials=AWS, senders={"billing.*": "Acme <billing@acme.org>"})
     put(world, "ses", credentials={**AWS, "secret_access_key": "another"}, position=2)
-    put(world, "ses", credentials=None)
+    put(world, "ses", credentials=None, senders=None)
     with world.begin() as connection:
         delete_account(connection, tenant="acme", provider="ses", actor="key:2")
     first, second, third, fourth = world.audit()
@@ -315,9 +315,17 @@ def test_the_audit_tells_names_and_never_values(world: Any) -> None:
     assert (fourth.actor, fourth.action, fourth.after) == ("key:2", "provider.delete", None)
 
 
+def test_over_the_installations_account_a_tenant_writes_from_the_installations_domains_only(world: Any) -> None:
+    foreign = {"*": "The Bank <service@bank.example>"}
+    error = refused(world, "sendgrid", senders=foreign)
+    assert (error.field, "must be at localhost" in str(error)) == ("senders.*", True)
+    put(world, "sendgrid", credentials={"api_key": "SG.own-account"}, senders=foreign)
+    assert refused(world, "sendgrid", credentials=None).field == "senders.*"
+
+
 @pytest.mark.mission("E-23")
 def test_accounts_of_many_tenants_come_in_their_orders_with_one_statement(world: Any) -> None:
-    put(world, "sendgrid", position=1, senders={"*": "A <a@acme.org>"})
+    put(world, "sendgrid", position=1, senders={"*": "A <a@localhost>"})
     put(world, "resend", position=0, credentials={"api_key": KEY})
     put(world, "postmark", position=1)
     put(world, "twilio", position=0)
@@ -335,7 +343,7 @@ def test_accounts_of_many_tenants_come_in_their_orders_with_one_statement(world:
     own, _, installations = found["acme"]
     assert own.credentials is not None
     assert opened_credentials(own.credentials) == {"api_key": KEY}
-    assert (installations.credentials, installations.senders) == (None, {"*": "A <a@acme.org>"})
+    assert (installations.credentials, installations.senders) == (None, {"*": "A <a@localhost>"})
 
 
 def test_another_tenants_account_is_neither_seen_nor_changed(world: Any) -> None:

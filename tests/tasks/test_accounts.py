@@ -121,13 +121,13 @@ def test_new_credentials_of_the_same_account_are_used_at_once(
 def test_a_tenants_senders_go_by_event_type_the_most_specific_pattern_first(
     process: Any, account: Callable[..., Any], told: Callable[..., Any]
 ) -> None:
-    senders = {"*": "Acme <hello@acme.example>", "order.*": "Acme Orders <orders@acme.example>"}
+    senders = {"*": "Acme <hello@example.org>", "order.*": "Acme Orders <orders@example.org>"}
     account("smtp", None, senders=senders)
     told()
     told(type="ssl_expiry")
     said = [one.body for one in process.receivers.mail.received]
-    assert b"Acme Orders <orders@acme.example>" in said[0]
-    assert b"Acme <hello@acme.example>" in said[1]
+    assert b"Acme Orders <orders@example.org>" in said[0]
+    assert b"Acme <hello@example.org>" in said[1]
 
 
 def test_credentials_that_cannot_be_opened_any_more_make_the_delivery_wait_and_lose_nothing(
