@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from config.settings import Settings
 from tests.support.process import Process
 from tests.support.waiting import wait_until
 from workers.receivers.script import Fault, Reply
 from workers.receivers.telegram import problem
+from workers.stack.services import asks_for_updates
 
 COMMAND = (sys.executable, "-m", "workers.polling")
 CONFLICT = problem(409, "Conflict: terminated by other getUpdates request")
@@ -74,6 +76,15 @@ def test_it_ends_when_it_is_told_to_although_telegram_has_not_answered(chat: Any
     wait_until(lambda: not process.lives(), "it to end", 5)
     assert process.code == 0
     assert "demo-token" not in process.last_words(100)
+
+
+@pytest.mark.parametrize(
+    ("updates", "token", "starts"),
+    [("polling", "1:token", True), ("polling", "", False), ("webhook", "1:token", False), ("off", "1:token", False)],
+)
+def test_the_local_stack_starts_it_only_where_it_has_something_to_ask(updates: str, token: str, starts: bool) -> None:
+    given = Settings(_env_file=None, telegram_updates=updates, telegram_bot_token=token)  # type: ignore[call-arg]
+    assert asks_for_updates(given) == starts
 
 
 def test_without_a_bot_it_says_what_is_missing(chat: Any) -> None:
