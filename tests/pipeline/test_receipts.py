@@ -327,6 +327,14 @@ def test_a_receipt_touches_only_what_its_account_and_provider_may(
     assert (len(suppressions(world)) == 1) is applied
 
 
+@pytest.mark.parametrize("account", ["acme", "other"])
+def test_two_accounts_may_have_given_the_same_id(world: Any, made: Any, account: str) -> None:
+    deliveries = {tenant: made(tenant=tenant, message="same") for tenant in ("acme", "other")}
+    hear(world, receipt(K.DELIVERED, message_id="same"), account=account)
+    arrived = {tenant for tenant, delivery in deliveries.items() if row(world, delivery).status == "delivered"}
+    assert arrived == {account}
+
+
 def test_a_tenant_whose_name_a_provider_had_to_change_is_known_again(world: Any, made: Any) -> None:
     with world.begin() as connection:
         ensure_tenant(connection, "søren & co.")
@@ -407,6 +415,14 @@ def test_temporary_bounces_are_counted_by_tenant_and_address(world: Any, made: A
     for number in range(12):
         tenant, address = addresses[number % 3]
         hear(world, receipt(K.BOUNCED, made(tenant=tenant, address=address)))
+    assert suppressions(world) == []
+
+
+@pytest.mark.mission("E-29", "F-11")
+def test_bounces_that_another_tenants_account_only_claims_are_not_counted(world: Any, made: Any) -> None:
+    claimed = [receipt(K.BOUNCED, made(), tenant="acme", address="ana@example.org") for _ in range(5)]
+    assert hear(world, *claimed, account="other").waiting == 5
+    hear(world, receipt(K.BOUNCED, made()))
     assert suppressions(world) == []
 
 
