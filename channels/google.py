@@ -133,7 +133,7 @@ class AccessToken:
         if self._credentials is None:
             self._session = requests.Session()
             self._session.trust_env = False  # as everywhere: no proxy of the environment
-            self._credentials = Credentials.from_service_account_info(self._account.info, scopes=[self._scope])
+            self._credentials = Credentials.from_service_account_info(self._account.info, scopes=[self._scope])  # type: ignore[no-untyped-call]
         credentials = self._credentials
         credentials.refresh(partial(Request(self._session), timeout=TIMEOUT))
         return credentials.token, (credentials.expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds()
