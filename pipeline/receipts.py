@@ -85,7 +85,10 @@ moved AS (
 ),
 arrived AS (
     SELECT n.id FROM notifications n
-    WHERE n.id IN (SELECT notification_id FROM moved WHERE status = 'delivered') AND n.status = 'created'
+    WHERE n.status = 'created' AND n.id IN (
+        SELECT notification_id FROM moved WHERE status = 'delivered'
+        UNION ALL SELECT f.notification_id FROM moved JOIN deliveries f ON f.folded_into = moved.id
+        WHERE moved.status = 'delivered')
     ORDER BY n.id FOR NO KEY UPDATE
 ),
 told AS (UPDATE notifications n SET status = 'delivered' FROM arrived WHERE n.id = arrived.id),

@@ -211,6 +211,14 @@ def test_a_notification_is_delivered_when_one_of_its_deliveries_is(
     assert found.status == status
 
 
+def test_what_was_told_along_in_one_message_arrived_with_it(world: Any, made: Any) -> None:
+    carrier, folded = made("failed"), made("cancelled")
+    world.execute("UPDATE deliveries SET folded_into = cast(:to AS uuid) WHERE status = 'cancelled'", to=carrier)
+    hear(world, receipt(K.DELIVERED, carrier))
+    assert row(world, folded).status == "cancelled"
+    assert {one.status for one in world.execute("SELECT status FROM notifications")} == {"delivered"}
+
+
 def test_every_move_that_a_receipt_makes_is_in_the_table_of_moves() -> None:
     for status in set(DeliveryStatus) - UNSETTLED:
         for kind in K:
