@@ -94,7 +94,7 @@ class ChannelBellwire(Bellwire):
     def ready(self) -> None:
         """Have every process log in and import what it needs, so that a warm-up says how fast it is."""
         for kind in KINDS:
-            self.run(Load(kind, 200, 100))
+            self.run(Load(kind, 100 if kind == "email" else 200, 100))
 
     @property
     def other_end(self) -> Child:

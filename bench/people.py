@@ -20,7 +20,7 @@ from pipeline.setup import ensure_tenant, note_change
 from pipeline.users import put_user
 
 TENANT = "bench"
-PEOPLE = 500
+PEOPLE = 200
 PLATFORMS = {"web_push": "web", "apns": "ios", "fcm": "android"}
 # What ships would tell the same people over other channels, too.
 SHIPPED = ("named-recipients", "ssl-to-operations")

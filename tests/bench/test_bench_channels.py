@@ -14,6 +14,7 @@ import pytest
 from bench.candidates import Bench, Load, Receiver
 from bench.channels import KINDS, ChannelBellwire, Library
 from bench.libraries import KINDS as LIBRARIES
+from bench.people import PEOPLE
 from bench.plan import COMPARISONS, MEASUREMENTS
 from bench.process import BenchmarkError, Child, python
 from bench.publisher import named_event
@@ -74,7 +75,7 @@ def test_the_lab_says_after_its_time_what_did_not_come(lab: Child) -> None:
 
 @pytest.mark.parametrize(("kind", "branch"), [("email", "email"), ("sms", "sms"), ("fcm", "push"), ("apns", "push")])
 def test_an_event_is_for_one_person_who_is_reached_by_one_channel(kind: str, branch: str) -> None:
-    event = named_event(501, kind)
+    event = named_event(PEOPLE + 1, kind)
     assert (event["branch"], event["recipients"]) == (branch, [f"{kind}-person-1"])
 
 
