@@ -145,7 +145,7 @@ class Installation:
         return json.loads(answer)
 
     def set_up(self, tenant: str = TENANT, **wanted: Any) -> Any:
-        """Make a tenant: `users`, `routes` and `webhooks` by name, `keys` by role."""
+        """Make a tenant: `users`, their `devices`, `routes` and `webhooks` by name, `accounts` by provider, `keys`."""
         return self.operate("set_up", tenant=tenant, wanted=wanted)
 
     def run(self, module: str, *arguments: str) -> str:

@@ -14,6 +14,7 @@ from workers.receivers.script import Ledger
 
 # Attempts of which nobody can say whether they arrived; each may be one duplicate at the receiver.
 UNCERTAIN = ("unknown", "lost")
+TRACED = ("email", "sms", "push", "whatsapp")
 
 
 def check_invariants(
@@ -22,12 +23,14 @@ def check_invariants(
     published: Sequence[dict[str, Any]],
     *,
     mail: Ledger | None = None,
+    carried: Sequence[Ledger] = (),
     duplicates: bool = True,
 ) -> list[Row]:
     """Hold the whole ledger against what was published and what arrived; answers the deliveries.
 
     Args:
         receiver: where every webhook leads; `mail`: where every email does.
+        carried: where everything by providers leads that send our ids along, on all of `TRACED` together.
         published: every event of the installation that anybody was told is accepted, once.
         duplicates: whether a fault may have doubled something; without one nothing may arrive twice.
 
@@ -48,6 +51,9 @@ def check_invariants(
     _says_what_was_published(receiver, _of(deliveries, "webhook"))
     if mail is not None:
         _arrived(mail, _of(deliveries, "email"), duplicates=duplicates)
+    if carried:
+        told = {delivery["id"]: delivery for delivery in deliveries if delivery["channel"] in TRACED}
+        _arrived(_united(carried), told, duplicates=duplicates)
     return deliveries
 
 
@@ -117,6 +123,13 @@ def _counted_once(site: Installation, deliveries: Sequence[Row]) -> None:
     }
     ended = Counter((d["channel"], d["status"]) for d in deliveries if d["status"] in {"sent", "dead_letter"})
     assert counted == ended, "the statistics count something twice or not at all"
+
+
+def _united(ledgers: Iterable[Ledger]) -> Ledger:
+    united = Ledger()
+    for ledger in ledgers:
+        united.received += ledger.received
+    return united
 
 
 def _of(deliveries: Sequence[Row], channel: str) -> dict[str, Row]:

@@ -15,6 +15,8 @@ from sqlalchemy import Connection
 from models.engine import transaction
 from pipeline.acknowledge import acknowledge
 from pipeline.ledger import read_event
+from pipeline.provider_accounts import put_account
+from pipeline.push_tokens import register
 from pipeline.replay import replay
 from pipeline.routes import put_route
 from pipeline.setup import create_key, ensure_tenant
@@ -23,11 +25,16 @@ from pipeline.webhooks import put_webhook
 
 
 def set_up(connection: Connection, tenant: str, wanted: dict[str, Any]) -> dict[str, Any]:
-    """A tenant with its users, routes, webhooks and keys; answers webhooks with their secrets, and keys."""
+    """A tenant with all that it has; answers webhooks with their secrets, and keys."""
     by: dict[str, Any] = {"tenant": tenant, "actor": "cli"}
     ensure_tenant(connection, tenant)
     for user_id, body in wanted.get("users", {}).items():
         put_user(connection, **by, user_id=user_id, body=body)
+    for user_id, devices in wanted.get("devices", {}).items():
+        for body in devices:
+            register(connection, **by, user_id=user_id, body=body)
+    for provider, body in wanted.get("accounts", {}).items():
+        put_account(connection, **by, provider=provider, body=body)
     for name, body in wanted.get("routes", {}).items():
         put_route(connection, **by, name=name, body=body)
     return {
