@@ -87,7 +87,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 def _summarize(operation: dict[str, Any]) -> None:
     """The first sentence is the summary; the framework's own is only the function's name."""
-    words = " ".join(operation.get("description", "").split("\n\n")[0].split())
+    operation["description"] = operation.get("description", "").replace("``", "`")
+    words = " ".join(operation["description"].split("\n\n")[0].split())
     operation["summary"] = re.split(r"(?<=\w[.;:)])\s", words, maxsplit=1)[0].rstrip(".;:")
 
 

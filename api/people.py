@@ -24,6 +24,7 @@ EXAMPLE: Final = {
     "email": "ana@example.org",
     "phone": "+4930123456",
     "telegram_chat_id": "123456789",
+    "whatsapp": "+4930123456",
     "locale": "de",
     "time_zone": "Europe/Berlin",
     "roles": ["operations"],
@@ -31,6 +32,26 @@ EXAMPLE: Final = {
     "quiet_hours": {"from": "22:00", "to": "07:00"},
     "digest": {"cron": "0 8 * * *"},
     "disabled_channels": ["sms"],
+}
+TEXT: Final = {"type": ["string", "null"]}
+LIST: Final = {"type": "array", "items": {"type": "string"}}
+BODY: Final = {
+    "type": "object",
+    "properties": {
+        "name": TEXT,
+        "email": TEXT,
+        "phone": {**TEXT, "description": "For text messages, with its country code."},
+        "telegram_chat_id": {**TEXT, "description": "A chat's number, or the @name of a public channel."},
+        "whatsapp": {**TEXT, "description": "A telephone number."},
+        "apprise": {**TEXT, "description": "The address of one of Apprise's services; stored encrypted, shown masked."},
+        "locale": TEXT,
+        "time_zone": TEXT,
+        "quiet_hours": {"type": ["object", "null"], "properties": {"from": TEXT, "to": TEXT}},
+        "digest": {"type": ["object", "null"], "properties": {"cron": TEXT}},
+        "disabled_channels": LIST,
+        "roles": {**LIST, "description": "Routes name them."},
+        "customers": {**LIST, "description": "UUIDs of the customers that this user belongs to."},
+    },
 }
 
 
@@ -45,7 +66,7 @@ def list_of_users(caller: Operator, query: Annotated[Page, Query()]) -> Response
 @router.put(
     "/v1/users/{user_id:path}",
     responses=answered(USER),
-    openapi_extra=described({"type": "object"}, examples={"a user": EXAMPLE}),
+    openapi_extra=described(BODY, examples={"a user": EXAMPLE}),
 )
 def change_user(caller: Publisher, user_id: UserId, body: JsonBody) -> Response:
     """Make a user, or change the fields that are named; null clears one."""

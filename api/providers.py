@@ -34,7 +34,7 @@ BODY: Final = {
         "position": {"type": "integer", "minimum": 0, "maximum": LAST, "description": "The lowest is tried first."},
         "senders": {
             "type": ["object", "null"],
-            "description": "Whom emails come from, by patterns over event types; the first that fits.",
+            "description": "Whom emails come from, by patterns over event types; the most specific that fits.",
             "additionalProperties": {"type": "string"},
         },
     },

@@ -15,14 +15,38 @@ from api.query import Page, uuid_in_path
 from channels.push_web import public_key
 from config.settings import settings
 from models.engine import transaction
-from pipeline.push_tokens import list_tokens, register, remove
+from pipeline.push_tokens import PLATFORMS, list_tokens, register, remove
 from tasks.push_tokens import show_push_tokens
 
 router = APIRouter(tags=["push tokens"])
 
 PATH: Final = "/v1/users/me/push-tokens"
-EXAMPLE: Final = {"platform": "ios", "token": "0f" * 32, "device_id": "iPhone of Ana"}
-BODY: Final = described({"type": "object"}, examples={"a phone": EXAMPLE})
+SUBSCRIPTION: Final = {
+    "endpoint": "https://updates.push.services.mozilla.com/wpush/v2/example",
+    "keys": {  # of RFC 8291, section 5
+        "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+        "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+    },
+}
+EXAMPLES: Final = {
+    "an iPhone": {"platform": "ios", "token": "0f" * 32, "device_id": "iPhone of Ana"},
+    "a browser": {"platform": "web", "token": SUBSCRIPTION, "device_id": "Ana's browser"},
+}
+BODY: Final = described(
+    {
+        "type": "object",
+        "required": ["platform", "token"],
+        "properties": {
+            "platform": {"enum": list(PLATFORMS)},
+            "token": {
+                "type": ["string", "object"],
+                "description": "iOS: the device token in hexadecimal; Android: FCM's; web: the PushSubscription.",
+            },
+            "device_id": {"type": ["string", "null"], "description": "For people to tell their devices apart."},
+        },
+    },
+    examples=EXAMPLES,
+)
 
 
 @router.get(PATH, responses=listed("push_tokens", PUSH_TOKEN))
@@ -66,7 +90,11 @@ def forget_push_token_by_id(caller: User, token_id: str) -> Response:
 
 @router.get("/v1/push/vapid-key", responses=answered({"public_key": "BNcRd..."}), openapi_extra={"security": []})
 def vapid_key() -> Response:
-    """What a page gives to `pushManager.subscribe` as `applicationServerKey`. It is public, so nobody is asked."""
+    """The public key that a page subscribes to Web Push with; no identity is needed.
+
+    It is the `applicationServerKey` of `pushManager.subscribe`, and the installation's: a tenant with a VAPID key of
+    its own publishes that itself.
+    """
     found = public_key(settings())
     if found is None:
         raise not_found("key: Web Push is not set up")

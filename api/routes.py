@@ -11,6 +11,7 @@ from api.answers import Json, nothing
 from api.body import JsonBody, described
 from api.errors import not_found
 from api.query import Page
+from domain.vocabulary import CHANNELS, PRIORITIES, SEVERITIES
 from models.engine import transaction
 from pipeline.routes import delete_route, get_route, list_routes, put_route
 
@@ -23,6 +24,30 @@ EXAMPLE: Final = {
     "priority": "high",
     "plan": "simultaneous",
     "template": None,
+}
+BODY: Final = {
+    "type": "object",
+    "required": ["match", "channels"],
+    "properties": {
+        "match": {
+            "type": "object",
+            "properties": {
+                "event": {"type": "string", "description": "A pattern over event types: `ssl_*`."},
+                "severity": {"type": "array", "items": {"enum": list(SEVERITIES)}, "description": "None: all."},
+                "branch": {"type": "string"},
+            },
+        },
+        "recipients": {
+            "type": ["object", "array"],
+            "description": "A resolver or several: user, role, customer, explicit, owner, payload, participants. None:"
+            " the channels are added for whomever other routes tell.",
+        },
+        "channels": {"type": "array", "items": {"enum": list(CHANNELS)}},
+        "priority": {"enum": list(PRIORITIES)},
+        "plan": {"type": "string"},
+        "template": {"type": ["string", "null"]},
+        "sms_severity": {"enum": list(SEVERITIES), "description": "The least that is worth a text message: critical."},
+    },
 }
 
 
@@ -44,7 +69,7 @@ def one_route(caller: Operator, name: str) -> Response:
     return Json(route)
 
 
-@router.put("/v1/routes/{name}", openapi_extra=described({"type": "object"}, examples={"a route": EXAMPLE}))
+@router.put("/v1/routes/{name}", openapi_extra=described(BODY, examples={"a route": EXAMPLE}))
 def change_route(caller: Admin, name: str, body: JsonBody) -> Response:
     """Make a route of the tenant's own, or replace one; it counts from the next event on."""
     with transaction() as connection:

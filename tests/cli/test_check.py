@@ -19,7 +19,7 @@ def test_what_is_shipped_is_in_order_and_channels_without_a_provider_are_named(t
         "queues: in order",
         "templates: in order",
     ]
-    assert "email has no provider, so its deliveries wait: set BELLWIRE_SMTP_URL." in said.out
+    assert "email has no provider, so its deliveries wait: set BELLWIRE_SMTP_URL, or " in said.out
     assert "telegram has no provider" in said.out
 
 
@@ -32,6 +32,17 @@ def test_a_configured_channel_is_not_named_and_a_previewed_one_says_where_its_me
     notes = terminal("check", "--json").json["notes"]
     assert "telegram has no provider; its messages are kept in the preview mailbox: `bellwire previews`." in notes
     assert not [note for note in notes if note.startswith("email ")]
+
+
+def test_providers_are_named_in_the_order_in_which_they_are_tried(
+    terminal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BELLWIRE_SMTP_URL", "smtp://127.0.0.1:2525?starttls=false")
+    monkeypatch.setenv("BELLWIRE_RESEND_API_KEY", "re_123")
+    monkeypatch.setenv("BELLWIRE_EMAIL_PROVIDERS", "resend,smtp")
+    settings.cache_clear()
+    assert "email goes by resend, smtp\n" in terminal("check").out
+    assert terminal("check", "--json").json["providers"]["email"] == ["resend", "smtp"]
 
 
 def test_a_stack_that_was_started_for_the_demo_keeps_messages_though_no_setting_says_so(terminal: Any) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import typer
 
@@ -17,18 +17,19 @@ from workers.cli.app import app
 from workers.cli.output import JsonOption, counted, print_json, say
 from workers.stack.places import Places
 
+PREVIEW: Final = "preview"
 HOW_TO_SET: Final = {
-    "email": "set BELLWIRE_SMTP_URL",
+    "email": "set BELLWIRE_SMTP_URL, or another provider's account (docs/channels.md)",
     "push": "set BELLWIRE_APNS_KEY, BELLWIRE_FCM_CREDENTIALS or BELLWIRE_VAPID_PRIVATE_KEY",
-    "sms": "set BELLWIRE_TWILIO_ACCOUNT_SID",
+    "sms": "set BELLWIRE_TWILIO_ACCOUNT_SID, _AUTH_TOKEN and _FROM, or BELLWIRE_SNS_ENABLED",
     "telegram": "set BELLWIRE_TELEGRAM_BOT_TOKEN",
-    "whatsapp": "set BELLWIRE_WHATSAPP_TOKEN",
+    "whatsapp": "set BELLWIRE_WHATSAPP_TOKEN and BELLWIRE_WHATSAPP_PHONE_NUMBER_ID",
 }
 
 
 @app.command()
 def check(*, json: JsonOption = False) -> None:
-    """Say what is wrong and where, and which channels have no provider. Fails when something is wrong."""
+    """Say what is wrong and where, and by whom each channel goes. Fails when something is wrong."""
     wrong = {
         "settings": _settings(),
         "catalogue and routes": catalogue_problems(),
@@ -36,11 +37,12 @@ def check(*, json: JsonOption = False) -> None:
         "templates": list(dict.fromkeys(TEMPLATES.problems())),
     }
     count = sum(map(len, wrong.values()))
-    notes = [] if wrong["settings"] else _channels(settings())
+    providers = {} if wrong["settings"] else _providers(settings())
+    notes = [] if wrong["settings"] else _notes(providers)
     if json:
-        print_json({"problems": wrong, "notes": notes})
+        print_json({"problems": wrong, "providers": providers, "notes": notes})
     else:
-        _show(wrong, notes, count)
+        _show(wrong, providers, notes, count)
     if count:
         raise typer.Exit(1)
 
@@ -62,15 +64,19 @@ def _queues() -> list[str]:
     return []
 
 
-def _channels(given: Settings) -> Iterable[Any]:
-    """Channels whose deliveries would wait, and how that is changed."""
-    providers = configured(given, preview=given.preview or _keeps_previews(given))
+def _providers(given: Settings) -> dict[str, list[str]]:
+    """By whom each channel goes, in the order in which they are tried."""
+    found = configured(given, preview=given.preview or _keeps_previews(given))
+    return {channel: [provider.name for provider in found.get(channel, ())] for channel in PROVIDERS}
+
+
+def _notes(providers: Mapping[str, Sequence[str]]) -> list[str]:
+    """Channels whose deliveries would wait or are only kept, and how that is changed."""
     notes = []
-    for channel in PROVIDERS:
-        names = [provider.name for provider in providers.get(channel, ())]
+    for channel, names in providers.items():
         if not names:
             notes.append(f"{channel} has no provider, so its deliveries wait: {HOW_TO_SET[channel]}.")
-        elif names == ["preview"]:
+        elif list(names) == [PREVIEW]:
             notes.append(
                 f"{channel} has no provider; its messages are kept in the preview mailbox: `bellwire previews`."
             )
@@ -82,11 +88,16 @@ def _keeps_previews(given: Settings) -> bool:
     return "preview" not in given.model_fields_set and Places.of(given.home).keeps_previews
 
 
-def _show(wrong: dict[str, list[str]], notes: Iterable[str], count: int) -> None:
+def _show(
+    wrong: Mapping[str, Sequence[str]], providers: Mapping[str, Sequence[str]], notes: Iterable[str], count: int
+) -> None:
     for what, found in wrong.items():
         say(f"{what}: {counted(len(found), 'problem') if found else 'in order'}", "bold red" if found else "green")
         for problem in found:
             say(f"  {problem}")
+    for channel, names in providers.items():
+        if names and list(names) not in ([channel], [PREVIEW]):  # a channel with one way out needs no words
+            say(f"{channel} goes by {', '.join(names)}")
     for note in notes:
         say(note, "yellow")
     if count:

@@ -21,7 +21,7 @@ WEBHOOKS = text("SELECT id::text, name FROM webhooks WHERE id::text = ANY(:ids)"
 
 @app.command()
 def status(*, tenant: TenantOption = None, json: JsonOption = False) -> None:
-    """Queue depths, deliveries by channel and status, breakers that are open, the oldest due."""
+    """What waits and since when, what happened in the last day, what bounced, dead letters, open breakers, queues."""
     with database() as connection:
         seen = overview(connection, tenant=tenant, since=datetime.now(UTC) - timedelta(days=1))
         seen["breakers"] = _breakers(connection, tenant)
