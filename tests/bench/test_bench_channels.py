@@ -104,8 +104,8 @@ def test_the_product_builds_no_client_for_a_message_on_any_channel(bench: Bench)
     run = product.run(Load("fcm", 500, 100))
     assert run.count == 500
     for kind in KINDS:
-        with pytest.raises(BenchmarkError, match="200 connections were opened"):
-            product.check_connections(Load(kind, 200, 100), {"connections": 200})
+        with pytest.raises(BenchmarkError, match="400 connections were opened"):
+            product.check_connections(Load(kind, 400, 100), {"connections": 400})
 
 
 @pytest.mark.parametrize(
