@@ -27,7 +27,7 @@ EXAMPLE: Final = {
 }
 BODY: Final = {
     "type": "object",
-    "required": ["match", "channels"],
+    "required": ["channels"],
     "properties": {
         "match": {
             "type": "object",
