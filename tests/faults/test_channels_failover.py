@@ -157,6 +157,33 @@ def test_accounts_that_nobody_accepts_wait_for_a_person_and_then_everything_is_s
         assert {(one["status"], one["failures"]) for one in deliveries} == {("sent", 0)}
 
 
+@pytest.mark.mission("D-42", "E-23")
+def test_a_database_that_restarts_between_the_first_provider_and_the_second_costs_nothing_but_time(
+    servers: Servers,
+) -> None:
+    published = mails(20) + texts(40)
+    with providers() as (receivers, second):
+        receivers.lab.script("*", Reply(500, wait=0.5))
+        second.script("*", Reply(wait=1.5))
+        # Leases longer than the recovery: what was sent meanwhile is settled and not sent again.
+        with servers.install(**accounts(receivers, second, LEASE_SECONDS="50", BREAKER_SECONDS="2")) as site:
+            site.set_up(routes=ROUTES)
+            site.start_worker()
+            site.publish(published)
+            wait_until(lambda: len(second.received) >= 5, lambda: f"the second to be asked: {site.standing()}")
+            servers.stop_postgres()
+            away = len(second.received)
+            time.sleep(2.0)
+            servers.start_postgres()
+            site.wait_until_settled(len(published), 60)
+            carried = (receivers.lab, second)
+            deliveries = check_invariants(site, receivers.webhook, published, carried=carried, duplicates=False)
+    assert away < len(published)
+    for one in deliveries:
+        assert (one["status"], one["provider"]) == ("sent", SECOND[one["channel"]])
+        assert one["outcomes"] in (["failed", "sent"], ["sent"])
+
+
 @contextmanager
 def providers() -> Iterator[tuple[Receivers, Lab]]:
     """The first and the second ones, of a test's own."""

@@ -98,7 +98,7 @@ class ApnsReceiver(Ledger):
     def say_goodbye(self) -> None:
         """Take nothing more on the connections that are open, but answer what was taken; from any thread."""
         for connection in list(self._connections):
-            self._loop.call_soon_threadsafe(connection.say_goodbye, connection.last_taken)
+            self._loop.call_soon_threadsafe(connection.say_goodbye)
 
     def fall_silent(self) -> None:
         """Hear nothing more on the connections that are open, as behind a router that forgot them; from any thread."""

@@ -37,6 +37,7 @@ class Http2Connection(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.number = 0
         self.last_taken = 0
+        self._last_to_take = 2**31 - 1  # until it says goodbye (RFC 9113, 6.8)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -75,8 +76,9 @@ class Http2Connection(asyncio.Protocol):
             case StreamEnded():
                 stream = event.stream_id or 0
                 headers, body = self._requests.pop(stream)
-                self.last_taken = stream
-                self._taken(self, stream, headers, bytes(body))
+                if stream <= self._last_to_take:
+                    self.last_taken = max(self.last_taken, stream)
+                    self._taken(self, stream, headers, bytes(body))
             case StreamReset():
                 self._requests.pop(event.stream_id or 0, None)
             case ConnectionTerminated():
@@ -96,9 +98,11 @@ class Http2Connection(asyncio.Protocol):
                 self._h2.send_data(stream, body, end_stream=True)
         self.flush()
 
-    def say_goodbye(self, last: int) -> None:
-        """Nothing after the stream `last` is processed."""
-        self._h2.close_connection(additional_data=b'{"reason":"Shutdown"}', last_stream_id=max(0, last))
+    def say_goodbye(self, last: int | None = None) -> None:
+        """Nothing after the stream `last` is processed; None: nothing after what was taken by now."""
+        last = self.last_taken if last is None else max(0, last)
+        self._last_to_take = min(self._last_to_take, last)
+        self._h2.close_connection(additional_data=b'{"reason":"Shutdown"}', last_stream_id=self._last_to_take)
         self.flush()
 
     def refuse(self, stream: int) -> None:
