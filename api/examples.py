@@ -144,7 +144,7 @@ SUPPRESSION: Final = {
     "address": "ana@example.org",
     "event": None,
     "reason": "permanent_bounce",
-    "source": "receipt",
+    "source": "webhook",
     "provider": "resend",
     "delivery_id": DELIVERY_ID,
     "created_at": MOMENT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from domain.retry import wait_before_retry
+from domain.retry import LONGEST_RETRY_AFTER, wait_before_retry
 from domain.states import DeliveryStatus
 from domain.vocabulary import Outcome, Reason, UnknownPolicy
 
@@ -77,7 +77,7 @@ def postponed(failures: int, reason: Reason, wait: float) -> Verdict:
 def blocked(failures: int, reason: Reason, wait: float) -> Verdict:
     """Tried, and the account was at fault, not the message (401, 429): it is recorded and uses up no retry."""
     status = DeliveryStatus.FAILED if failures else DeliveryStatus.QUEUED
-    return Verdict(status, reason, wait, Outcome.FAILED, failures)
+    return Verdict(status, reason, min(wait, LONGEST_RETRY_AFTER), Outcome.FAILED, failures)
 
 
 def held(failures: int, reason: Reason, wait: float) -> Verdict:

@@ -19,6 +19,15 @@ class User(Base):
     """
 
     __tablename__ = "users"
+    __table_args__ = (
+        Index("users_phone", "phone", postgresql_where=text("phone IS NOT NULL")),
+        Index(
+            "users_telegram_chat_id",
+            "tenant",
+            "telegram_chat_id",
+            postgresql_where=text("telegram_chat_id IS NOT NULL"),
+        ),
+    )
 
     tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[str] = mapped_column(primary_key=True)

@@ -41,7 +41,7 @@ class PushToken(Base):
 class SuppressedAddress(Base):
     """An address that is told no more on a channel: of all events (`event` is empty) or of one type.
 
-    Email addresses are kept in lower case. `source`: ``receipt``, ``refusal``, ``unsubscribe`` or who added it by hand.
+    Email addresses are kept in lower case. `source`: ``webhook``, ``refusal``, ``unsubscribe`` or who added it by hand.
     """
 
     __tablename__ = "suppressions"

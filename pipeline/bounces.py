@@ -14,7 +14,7 @@ from domain.vocabulary import ReceiptKind, Suppression
 from pipeline.document import document
 from pipeline.suppressions import STRENGTH, SUPPRESS, Suppressed
 
-SOURCE: Final = "receipt"
+SOURCE: Final = "webhook"
 COUNTED_SOURCE: Final = "auto_suppression"  # nobody said so; we counted
 
 # Two calls at once with the fourth and the fifth bounce would both count four.

@@ -76,7 +76,7 @@ SELECT c.id::text, c.tenant, c.event_id::text, c.notification_id::text, c.webhoo
                  OR c.created_at < now() - interval '5 seconds') THEN
            e.condition = 'firing' AND coalesce((SELECT i.status = 'resolved' FROM issues i
                WHERE i.tenant = c.tenant AND i.fingerprint = e.fingerprint), false) ELSE false END AS resolved,
-       m.moved_to, {suppressed} AS suppressed{columns}
+       m.moved_to, e.status = 'cancelled' AND c.replayed_at IS NULL AS cancelled, {suppressed} AS suppressed{columns}
 FROM claimed c
 JOIN events e ON e.id = c.event_id
 LEFT JOIN notifications n ON n.id = c.notification_id
@@ -110,7 +110,7 @@ LEFT JOIN whatsapp_sessions own ON own.account = c.tenant AND own.phone = c.addr
                               AND unread.user_id = n.user_id AND unread.read_at IS NULL
                               AND unread.deleted_at IS NULL LIMIT 999) AS counted) AS badge""",
         """
-LEFT JOIN push_tokens t ON t.id = cast(c.address AS uuid)""",
+LEFT JOIN push_tokens t ON t.id = cast(nullif(c.address, '') AS uuid)""",
     ),
     "apprise": (", u.apprise", ""),
 }
@@ -123,8 +123,11 @@ def _statement(channel: str, picks: str) -> TextClause:
 
 
 _OF_ALL: Final = _picks("")
-# Where the installation has no provider, only those whose tenant has one of its own; the others go on waiting.
-_OF_ACCOUNTS: Final = _picks("AND tenant IN (SELECT a.tenant FROM provider_accounts a WHERE a.channel = :channel)")
+# Where the installation has no provider, only those whose tenant has one of its own, and what a worker died with when
+# there was one; the others go on waiting.
+_OF_ACCOUNTS: Final = _picks(
+    "AND (status = 'processing' OR tenant IN (SELECT a.tenant FROM provider_accounts a WHERE a.channel = :channel))"
+)
 CLAIM: Final = {channel: _statement(channel, _OF_ALL) for channel in CHANNELS}
 CLAIM_OF_ACCOUNTS: Final = {channel: _statement(channel, _OF_ACCOUNTS) for channel in CHANNELS}
 CLAIM_ALONE: Final = {channel: _statement(channel, _ALONE) for channel in CHANNELS}

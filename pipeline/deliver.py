@@ -40,13 +40,8 @@ def look_again(row: Row[Any], channel: str, now: datetime) -> Verdict | None:
     if row.url is None and row.webhook_id is not None:
         return withdrawn(row.failures, DeliveryStatus.CANCELLED, Reason.NO_WEBHOOKS_CONFIGURED)
     refused = _refused(row, channel)
-    if (
-        row.expires_at is None
-        and not row.acknowledged
-        and not row.resolved
-        and row.preferences is None
-        and refused is None
-    ):
+    cancelled = row.cancelled or not row.address  # whoever was erased has no address any more
+    if not (row.expires_at or row.acknowledged or row.resolved or cancelled or row.preferences or refused):
         return None
     listed = _listed(row)
     wanted = listed.transactional or wants(
@@ -60,6 +55,7 @@ def look_again(row: Row[Any], channel: str, now: datetime) -> Verdict | None:
         now=now,
         expires_at=row.expires_at,
         resolved=row.resolved,
+        cancelled=cancelled,
         acknowledged=row.acknowledged,
         wanted=wanted,
         refused=refused,

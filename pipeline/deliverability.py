@@ -39,11 +39,6 @@ GROUP BY channel, provider ORDER BY channel, provider
 
 SUMS = text("""
 SELECT channel, provider, kind, hour < :settled AS settled, sum(count)::bigint AS messages, sum(cost) AS cost
-FROM deliverability WHERE hour >= :since GROUP BY channel, provider, kind, hour < :settled
-""")
-
-SUMS = text("""
-SELECT channel, provider, kind, hour < :settled AS settled, sum(count)::bigint AS messages, sum(cost) AS cost
 FROM deliverability WHERE hour >= :since GROUP BY 1, 2, 3, 4
 """)
 

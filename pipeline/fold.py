@@ -72,7 +72,6 @@ WHERE m.others > 0
 """)
 
 
-# In the order of their ids, as settling locks them.
 @dataclass(frozen=True, slots=True)
 class More:
     """What a message tells beside its own news: how many others, and the titles of the newest, at most twenty."""

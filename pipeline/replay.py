@@ -24,19 +24,19 @@ NOT_A_DEAD_LETTER: Final = "not_a_dead_letter"
 
 # Who replays the same delivery at the same time waits for the lock and then finds that it is no dead letter any more.
 TAKE = """
-SELECT d.id::text, d.tenant, d.channel, d.failures, d.webhook_id::text, e.type, e.customer_id::text,
+SELECT d.id::text, d.tenant, d.channel, d.failures, d.webhook_id::text, d.address, e.type, e.customer_id::text,
        e.expires_at, h.url,
        (SELECT jsonb_agg(jsonb_build_array(p.group_name, p.event, p.customer_id, p.channels)) FROM preferences p
         WHERE p.tenant = d.tenant AND p.user_id = n.user_id) AS preferences,
        EXISTS (SELECT FROM acknowledgements a WHERE a.tenant = d.tenant AND a.fingerprint = e.fingerprint
                AND a.user_id IN ('', coalesce(n.user_id, '')) AND a.until > now() AND e.condition = 'firing')
        AS acknowledged,
-       false AS resolved, -- a person wants it sent all the same
+       false AS resolved, false AS cancelled, -- a person wants it sent all the same
        coalesce(d.channel = ANY(u.disabled_channels), false) AS disabled,
        (SELECT s.reason FROM suppressions s WHERE s.tenant = d.tenant AND s.channel = d.channel
         AND s.address = lower(d.address) AND s.event IN ('', e.type) LIMIT 1) AS suppressed,
        (SELECT t.is_active AND t.user_id = n.user_id FROM push_tokens t
-        WHERE t.id = CASE WHEN d.channel = 'push' THEN cast(d.address AS uuid) END) AS token_is_good
+        WHERE t.id = CASE WHEN d.channel = 'push' THEN cast(nullif(d.address, '') AS uuid) END) AS token_is_good
 FROM dead_letters l
 JOIN deliveries d ON d.id = l.delivery_id
 JOIN events e ON e.id = d.event_id

@@ -18,6 +18,8 @@ from pipeline.document import document
 from pipeline.push_tokens import deactivate
 from pipeline.suppressions import Suppressed, suppress
 
+LONGEST_MESSAGE_ID: Final = 255  # characters; it is indexed, and receipts name it no longer
+UNSTORABLE: Final = "what the provider answered cannot be stored"
 WITHOUT_ACCOUNTS: Final = frozenset({"webhook", "in_app"})  # no provider of ours stands between us and the recipient
 
 # Guarded by the lease token: a worker that lost its lease changes nothing. A lost attempt has no lease to settle.
@@ -30,7 +32,10 @@ WITH r AS (
 settled AS (
     UPDATE deliveries d SET status = r.status, reason = r.reason, failures = r.failures,
         due_at = CASE WHEN r.wait IS NOT NULL THEN now() + r.wait * interval '1 second' END,
-        lease_until = NULL, lease_token = NULL, provider = coalesce(r.provider, d.provider),
+        lease_until = NULL, lease_token = NULL, crashes = CASE WHEN r.outcome IS NULL THEN d.crashes ELSE 0 END,
+        -- Whoever may have sent it stays known until somebody certainly did.
+        provider = CASE WHEN d.unsure AND r.outcome = 'failed' THEN d.provider
+                        ELSE coalesce(r.provider, d.provider) END,
         attempts = d.attempts + CASE WHEN r.outcome IS NULL THEN 0 ELSE 1 END,
         sent_at = CASE WHEN r.status = 'sent' THEN now() ELSE d.sent_at END,
         failed_at = CASE WHEN r.outcome <> 'sent' THEN now() ELSE d.failed_at END,
@@ -113,10 +118,15 @@ WITH r AS (
         id uuid, position integer, provider text, started_at timestamptz, duration_ms integer, outcome text,
         detail text)
 ),
+ours AS (
+    SELECT d.id FROM deliveries d
+    WHERE d.id IN (SELECT id FROM r) AND d.status = 'processing' AND d.lease_token = :token
+    ORDER BY d.id FOR NO KEY UPDATE
+),
 counted AS (
     UPDATE deliveries d SET attempts = d.attempts + of_one.tries
-    FROM (SELECT id, count(*) AS tries FROM r GROUP BY id) of_one
-    WHERE d.id = of_one.id AND d.status = 'processing' AND d.lease_token = :token
+    FROM (SELECT r.id, count(*) AS tries FROM r JOIN ours ON ours.id = r.id GROUP BY r.id) of_one
+    WHERE d.id = of_one.id
     RETURNING d.id, d.attempts - of_one.tries AS before
 )
 INSERT INTO attempts (delivery_id, number, provider, started_at, duration_ms, outcome, detail)
@@ -169,6 +179,15 @@ class Result:
     cost: Decimal | None = None
     suppress: Suppressed | None = None
     deactivate: str | None = None
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether there is nothing left of what the other side said."""
+        return self.detail == UNSTORABLE
+
+    def bare(self) -> Result:
+        """The same without what the other side said: rather that is lost than what came of the delivery."""
+        return Result(self.delivery_id, self.verdict, self.provider, self.started_at, self.duration_ms, UNSTORABLE)
 
 
 def settle(connection: Connection, token: int, results: Sequence[Result], channel: str = "webhook") -> dict[str, str]:
@@ -232,7 +251,7 @@ def _result_row(result: Result) -> dict[str, Any]:
         "started_at": result.started_at and result.started_at.isoformat(),
         "duration_ms": result.duration_ms,
         "detail": _storable(result.detail),
-        "message_id": result.message_id and _storable(result.message_id),
+        "message_id": result.message_id and _storable(result.message_id)[:LONGEST_MESSAGE_ID],
         "moved_to": result.moved_to and _storable(result.moved_to),
     }
 

@@ -39,14 +39,14 @@ STRENGTH: Final = (
 COLUMNS = "tenant, channel, address, event, reason, source, provider, delivery_id::text, created_at"
 
 # In the database's own lower case, for that is what the claim compares with.
-STORED = "CASE WHEN {channel} = 'email' THEN lower({address}) ELSE {address} END"
+STORED = "lower({address})"
 
 # A tenant that is gone must not cost the others their rows. In the order of the key, so that two batches with the same
 # addresses never wait for each other in a circle.
 SUPPRESS = text(f"""
 WITH given AS (
     SELECT DISTINCT ON (g.tenant, g.channel, stored, g.event)
-           g.*, {STORED.format(channel="g.channel", address="g.address")} AS stored
+           g.*, {STORED.format(address="g.address")} AS stored
     FROM jsonb_to_recordset(cast(:rows AS jsonb)) AS g(
         tenant text, channel text, address text, event text, reason text, source text, provider text, delivery_id uuid)
     JOIN tenants t ON t.id = g.tenant
@@ -64,7 +64,7 @@ WHERE array_position(cast(:strength AS text[]), excluded.reason)
 
 OF_ADDRESS = f"""
 tenant = :tenant AND channel = :channel AND event = :event
-AND address = ANY(SELECT {STORED.format(channel=":channel", address="a")} FROM unnest(cast(:addresses AS text[])) AS a)
+AND address = ANY(SELECT {STORED.format(address="a")} FROM unnest(cast(:addresses AS text[])) AS a)
 """
 READ = text(f"SELECT {COLUMNS} FROM suppressions WHERE {OF_ADDRESS}")
 LIFT = text(f"DELETE FROM suppressions WHERE {OF_ADDRESS} RETURNING {COLUMNS}")
@@ -77,7 +77,7 @@ class Suppressed:
 
     Attributes:
         event: the type that it is not told of; empty for all.
-        source: ``receipt``, ``refusal``, ``unsubscribe``, or who added it by hand.
+        source: ``webhook`` (a receipt), ``refusal``, ``unsubscribe``, or who added it by hand.
         provider: who reported it.
         delivery_id: the delivery that it followed from.
     """

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from channels.base import Provider
 from channels.registry import PROVIDERS
 from config.settings import Settings, SettingsError
+from domain.deliverability import reordered
 from domain.routing import glob_matches
 from pipeline.deliverability import demoted
 from pipeline.provider_accounts import AccountRow, accounts_of, opened_credentials
@@ -67,6 +68,9 @@ class Accounts:
         if not asked:
             return {}
         rows = accounts_of(connection, self._channel, asked)
+        self._give_up(
+            {(row.tenant, row.provider) for found in rows.values() for row in found if row.credentials}, asked
+        )
         self._look_at_deliverability(connection, asked)
         return {tenant: self._ranked(tenant, self._of(rows.get(tenant, ()))) for tenant in asked}
 
@@ -76,9 +80,23 @@ class Accounts:
             self._retire(provider)
         self._kept.clear()
 
+    def _give_up(self, wanted: set[tuple[str, str]], tenants: Sequence[str]) -> None:
+        """Retire the providers of accounts that were deleted."""
+        for key in [key for key in self._kept if key[0] in tenants and key not in wanted]:
+            self._retire(self._kept.pop(key)[1])
+
     def _of(self, rows: Sequence[AccountRow]) -> tuple[Account, ...]:
         found = [account for row in rows if (account := self._account(row)) is not None]
-        return tuple(found) if rows else self.shared
+        named = {row.provider for row in rows}
+        # Devices are of different makes, and nobody has an account for all of them: the others are the installation's.
+        other_makes = [
+            account
+            for account in self.shared
+            if account.provider.capabilities.platforms and account.provider.name not in named
+        ]
+        if not found and all(row.credentials is None for row in rows):
+            return self.shared
+        return (*found, *other_makes)
 
     def _account(self, row: AccountRow) -> Account | None:
         if row.credentials is None:
@@ -89,7 +107,9 @@ class Accounts:
         except SettingsError as error:
             # It was good when it was stored; an update or a lost key took that away. The others must go on.
             log.warning("account_unusable", tenant=row.tenant, provider=row.provider, problem=str(error))
-            return None
+        except Exception:  # a provider that is gone, or a library's surprise
+            log.exception("account_unusable", tenant=row.tenant, provider=row.provider)
+        return None
 
     def _provider(self, row: AccountRow, sealed: str) -> Provider:
         key = row.tenant, row.provider
@@ -118,4 +138,7 @@ class Accounts:
     def _ranked(self, tenant: str, accounts: tuple[Account, ...]) -> tuple[Account, ...]:
         """Those that arrive badly come last (E-20)."""
         badly = self._demoted[tenant][1]
-        return tuple(sorted(accounts, key=lambda account: account.provider.name in badly)) if badly else accounts
+        if not badly:
+            return accounts
+        by_name = {account.provider.name: account for account in accounts}
+        return tuple(by_name[name] for name in reordered(tuple(by_name), badly))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +11,7 @@ from sqlalchemy import Row
 
 from channels.base import Address
 from channels.limits import Ask
+from config.settings import SettingsError
 from domain import verdict
 from domain.verdict import Verdict
 from domain.vocabulary import Reason
@@ -81,7 +82,7 @@ class Admission:
         self._channel = channel
         self._plain = channel in WITHOUT_ACCOUNTS
 
-    async def sort(self, taken: Claim, orders: dict[str, tuple[Account, ...]]) -> tuple[list[Parcel], list[Result]]:
+    async def sort(self, taken: Claim, orders: Mapping[str, tuple[Account, ...]]) -> tuple[list[Parcel], list[Result]]:
         """What goes out now, with accounts to try, and the results of what does not."""
         now = datetime.now(UTC)
         results: list[Result] = []
@@ -92,20 +93,23 @@ class Admission:
                 parcels.append(found)
             else:
                 results.append(found)
-        parcels = await self._within_caps(parcels, results)
+        parcels = await self._within_caps(self._without_accounts(parcels, results), results)
         admitted: list[Parcel] = []
-        while parcels:
-            parcels = self._without_accounts(parcels, results)
-            parcels = await self._round(parcels, admitted)
+        try:
+            while parcels:
+                parcels = await self._round(parcels, admitted)
+                parcels = self._without_accounts(parcels, results)
+        except BaseException:
+            for parcel in admitted:
+                self._sender.ways.give_back(parcel.key)
+            raise
         return admitted, results
 
     async def may_follow(self, parcel: Parcel) -> bool:
         """Whether the next account of a parcel, after one that failed, can take it now. Takes its place if so."""
-        if self._sender.breakers.closed_for(parcel.key) is not None:
-            return False
-        if (await self._sender.ask_limits([parcel.ask]))[0] is not None:
-            return False
-        return self._sender.ways.has_room(parcel.key)
+        admitted: list[Parcel] = []
+        await self._round([parcel], admitted, passing_on=False)
+        return bool(admitted)
 
     def _look(self, row: Row[Any], order: tuple[Account, ...], now: datetime) -> Parcel | Result:
         try:
@@ -113,7 +117,10 @@ class Admission:
             if going is not None:
                 return Result(row.id, going)
             where = address(row, self._channel, now)
-            return Parcel(row, where, _fitting(row, [one for one in order if one.provider.carries(where)]))
+            accounts = [one for one in order if one.provider.carries(where)]
+            if order and not accounts and self._channel != "push":
+                raise SettingsError("no provider that is configured takes this kind of address")
+            return Parcel(row, where, _fitting(row, accounts))
         except Exception as error:
             return not_rendered(row, self._channel, order[0].provider.name if order else self._channel, error)
 
@@ -147,29 +154,51 @@ class Admission:
         ]
         return left
 
-    async def _round(self, parcels: list[Parcel], admitted: list[Parcel]) -> list[Parcel]:
-        """Ask for the next account of each; what it cannot take now goes into the next round."""
-        admissions = await self._sender.check_breakers({parcel.key for parcel in parcels})
+    async def _round(
+        self, parcels: Sequence[Parcel], admitted: list[Parcel], *, passing_on: bool = True
+    ) -> list[Parcel]:
+        """Ask for the next account of each; what it cannot take now goes into the next round.
+
+        The breakers come last: what one lets through as a probe should be sent.
+        """
         again: list[Parcel] = []
-        open_ = []
+
+        def refuse(parcel: Parcel, reason: Reason, wait: float) -> None:
+            if passing_on:
+                parcel.pass_on(reason, wait)
+            again.append(parcel)
+
+        asking: list[Parcel] = []
         for parcel in parcels:
-            wait = admissions.take(parcel.key)
-            if wait is None:
-                open_.append(parcel)
-            else:
-                parcel.pass_on(Reason.BREAKER_OPEN, wait)
-                again.append(parcel)
-        waits = [None] * len(open_) if self._plain else await self._sender.ask_limits([one.ask for one in open_])
-        for parcel, wait in zip(open_, waits, strict=True):
-            if wait is not None:
-                parcel.pass_on(Reason.RATE_LIMITED, wait)
-                again.append(parcel)
+            closed = self._sender.breakers.closed_for(parcel.key)
+            if closed is not None:
+                refuse(parcel, Reason.BREAKER_OPEN, closed)
             elif self._sender.ways.has_room(parcel.key):
-                admitted.append(parcel)
+                asking.append(parcel)
             else:
-                parcel.pass_on(Reason.BULKHEAD_FULL, BUSY_WAIT)
-                again.append(parcel)
+                refuse(parcel, Reason.BULKHEAD_FULL, BUSY_WAIT)
+        try:
+            waits = await self._limits(asking)
+            keys = {parcel.key for parcel, wait in zip(asking, waits, strict=True) if wait is None}
+            admissions = await self._sender.check_breakers(keys)
+        except BaseException:
+            for parcel in asking:
+                self._sender.ways.give_back(parcel.key)
+            raise
+        for parcel, limited in zip(asking, waits, strict=True):
+            closed = admissions.take(parcel.key) if limited is None else None
+            if limited is None and closed is None:
+                admitted.append(parcel)
+                continue
+            self._sender.ways.give_back(parcel.key)
+            if limited is not None:
+                refuse(parcel, Reason.RATE_LIMITED, limited)
+            else:
+                refuse(parcel, Reason.BREAKER_OPEN, closed or 0.0)
         return again
+
+    async def _limits(self, parcels: Sequence[Parcel]) -> Sequence[float | None]:
+        return [None] * len(parcels) if self._plain else await self._sender.ask_limits([one.ask for one in parcels])
 
 
 def _fitting(row: Row[Any], accounts: list[Account]) -> list[Account]:

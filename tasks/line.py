@@ -6,17 +6,15 @@ It goes on claiming while something is due and there is room; a slow receiver ho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from sqlalchemy import Connection
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy import Connection, Row
 
 from channels.base import AccountError, NotSentError, Provider
 from channels.registry import PROVIDERS
@@ -46,6 +44,22 @@ SLACK = 0.05  # seconds, so that what was settled as waiting is due when the lin
 SETTLE_AGAIN = 0.2  # seconds; the database was away
 
 
+# Classes of SQLSTATE that say that the rows themselves cannot be stored: bad data, constraints, limits.
+AT_FAULT: Final = ("22", "23", "54")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A claim with the accounts that may carry it, by tenant.
+
+    `claimed`: how many deliveries there were before some were folded.
+    """
+
+    claim: Claim
+    orders: Mapping[str, tuple[Account, ...]]
+    claimed: int
+
+
 class Line:
     """Everything here runs on the loop of the sender."""
 
@@ -54,12 +68,12 @@ class Line:
         self._sender = sender
         self._providers = tuple(providers)
         self._accounts = Accounts(sender.settings, channel, providers, self._retire)
-        self._orders: dict[int, dict[str, tuple[Account, ...]]] = {}  # by the token of a claim
         self._admission = Admission(sender, channel)
         self._is_plain = channel in WITHOUT_ACCOUNTS
         first = providers[0] if providers else next(iter(PROVIDERS[channel].values()))
         self._bulkhead = first.capabilities.bulkhead
         self._room = self._bulkhead.concurrent + self._bulkhead.waiting
+        self._gate = asyncio.Semaphore(self._bulkhead.concurrent)
         self._claiming = False
         self._alone_at = 0.0
         self._under_way: dict[int, int] = {}  # sends that are not settled, by the token of their claim
@@ -121,16 +135,16 @@ class Line:
     async def _claim_and_send(self) -> bool:
         """One claim. Whether there may be more."""
         asked = min(await self._wait_for_room(), self._sender.settings.batch_size)
-        taken = await self._sender.in_thread(self._claim, asked)
-        if taken is None or not taken.rows:
+        batch = await self._sender.in_thread(self._claim, asked)
+        if batch is None or not batch.claim.rows:
             await self._send_what_was_lost()
             return False
-        self._start(taken)
-        return self._bulkhead.shared or len(taken.rows) == asked
+        self._start(batch)
+        return self._bulkhead.shared or batch.claimed == asked
 
-    def _start(self, taken: Claim) -> asyncio.Task[None]:
-        self._under_way[taken.token] = len(taken.rows)
-        batch = asyncio.create_task(self._send_batch(taken))
+    def _start(self, prepared: Batch) -> asyncio.Task[None]:
+        self._under_way[prepared.claim.token] = len(prepared.claim.rows)
+        batch = asyncio.create_task(self._send_batch(prepared))
         self._batches.add(batch)
         batch.add_done_callback(self._batches.discard)
         batch.add_done_callback(self._rest)
@@ -143,7 +157,7 @@ class Line:
             await self._finished.wait()
         return room
 
-    def _claim(self, most: int) -> Claim | None:
+    def _claim(self, most: int) -> Batch | None:
         with transaction() as connection:
             if not self._bulkhead.shared:
                 return self._prepared(connection, self._claimed(connection, most))
@@ -164,16 +178,23 @@ class Line:
         lease = self._sender.settings.lease_seconds
         return claim(connection, self.channel, most, lease, monotonic(), of_accounts=not self._providers)
 
-    def _prepared(self, connection: Connection, taken: Claim) -> Claim:
+    def _prepared(self, connection: Connection, taken: Claim) -> Batch:
         """Fold what belongs together, and look up whose accounts carry the rest."""
-        if self._is_plain or not taken.rows:
-            self._orders[taken.token] = dict.fromkeys((row.tenant for row in taken.rows), self._accounts.shared)
-            return taken
-        self._orders[taken.token] = self._accounts.orders(connection, {row.tenant for row in taken.rows})
-        now = datetime.now(UTC)
-        wanted = partial(look_again, channel=self.channel, now=now)
-        gone, more = fold(connection, taken.token, taken.rows, lambda row: wanted(row) is None)
-        return replace(taken, rows=[row for row in taken.rows if row.id not in gone], more=more)
+        tenants = {row.tenant for row in taken.rows}
+        if self._is_plain or not tenants:
+            return Batch(taken, dict.fromkeys(tenants, self._accounts.shared), len(taken.rows))
+        orders = self._accounts.orders(connection, tenants)
+        gone, more = fold(connection, taken.token, taken.rows, self._is_wanted)
+        left = [row for row in taken.rows if row.id not in gone]
+        return Batch(replace(taken, rows=left, more=more), orders, len(taken.rows))
+
+    def _is_wanted(self, row: Row[Any]) -> bool:
+        """Whether a delivery may carry others; one that nobody can look at carries none, and fails by itself later."""
+        try:
+            return look_again(row, self.channel, datetime.now(UTC)) is None
+        except Exception:
+            log.exception("not_looked_at", delivery_id=row.id, channel=self.channel)
+            return False
 
     async def _send_what_was_lost(self) -> None:
         """One at a time: if one of them is what processes die of, it takes no other with it."""
@@ -181,34 +202,35 @@ class Line:
             return
         self._alone_at = monotonic() + ALONE_EVERY
         while not self._sender.stopping:
-            taken = await self._sender.in_thread(self._claim_alone)
-            if not taken.rows:
+            batch = await self._sender.in_thread(self._claim_alone)
+            if not batch.claim.rows:
                 return
-            await self._start(taken)
+            await self._start(batch)
 
-    def _claim_alone(self) -> Claim:
+    def _claim_alone(self) -> Batch:
         with transaction() as connection:
             lease = self._sender.settings.lease_seconds
             return self._prepared(connection, claim_alone(connection, self.channel, lease, monotonic()))
 
-    async def _send_batch(self, taken: Claim) -> None:
+    async def _send_batch(self, batch: Batch) -> None:
         """Send and settle what was claimed. Whatever goes wrong, the room is free again afterwards."""
+        taken = batch.claim
         try:
-            await self._send_and_settle(taken)
+            await self._send_and_settle(batch)
         except Exception:  # a bug; the leases expire and the deliveries are claimed again
             log.exception("batch_failed", channel=self.channel)
         finally:
             del self._under_way[taken.token]
-            self._orders.pop(taken.token, None)
             self._finished.set()
             if taken.slots:
                 await self._sender.in_thread(self._give_back, taken)
                 self._rung.set()  # what found no slot waits for these
 
-    async def _send_and_settle(self, taken: Claim) -> None:
+    async def _send_and_settle(self, batch: Batch) -> None:
         """Send all at once, and settle what is done as soon as the rest is slow."""
-        admitted, not_sent = await self._admission.sort(taken, self._orders[taken.token])
-        gate = asyncio.Semaphore(len(taken.slots.numbers)) if taken.slots else None
+        taken = batch.claim
+        admitted, not_sent = await self._admission.sort(taken, batch.orders)
+        gate = asyncio.Semaphore(len(taken.slots.numbers)) if taken.slots else self._gate
         pending = {asyncio.create_task(self._send_one(parcel, taken, gate)) for parcel in admitted}
         self._wake_for(not_sent)
         await self._settle(taken, not_sent)
@@ -238,12 +260,12 @@ class Line:
             with suppress(*DATABASE_AWAY), transaction() as connection:
                 give_back_slots(connection, self.channel, taken.slots, len(taken.slots.numbers))
 
-    async def _send_one(self, parcel: Parcel, taken: Claim, gate: asyncio.Semaphore | None) -> Result:
+    async def _send_one(self, parcel: Parcel, taken: Claim, gate: asyncio.Semaphore) -> Result:
         """By the first account, and by the next ones while it is certain that nothing was sent."""
         said = words(parcel.row, self.channel, taken.more.get(parcel.row.id, NOTHING_MORE), parcel.accounts[0].provider)
         tries: list[Try] = []
         while True:
-            async with self._sender.ways.turn(parcel.key), gate or nullcontext():
+            async with self._sender.ways.turn(parcel.key), gate:
                 if isinstance(said, Result):
                     return said
                 late = self._is_too_late(parcel, taken)
@@ -252,6 +274,8 @@ class Line:
                     message = on_account(said, parcel.row, account, self._sender.settings)
                     tries.append(await try_once(parcel.row, account, message, parcel.where))
             if late is not None and not tries:
+                if late.verdict.reason is Reason.BREAKER_OPEN and await self._turn_to_next(parcel):
+                    continue
                 return late
             if late is None:
                 self._note(parcel, tries[-1])
@@ -289,10 +313,14 @@ class Line:
             try:
                 settled = await self._sender.in_thread(self._store, taken, results)
             except Exception as error:
-                if len(results) > 1 and isinstance(error, DataError | IntegrityError):
-                    for one in results:  # one of them is at fault; the others must not pay for it
-                        await self._settle(taken, [one])
-                    return
+                if (getattr(getattr(error, "orig", None), "sqlstate", None) or "")[:2] in AT_FAULT:
+                    if len(results) > 1:  # one of them is at fault; the others must not pay for it
+                        await asyncio.gather(*(self._settle(taken, [one]) for one in results))
+                        return
+                    if not results[0].is_bare:
+                        log.exception("not_storable", delivery_id=results[0].delivery_id, channel=self.channel)
+                        results = [results[0].bare()]
+                        continue
                 problem = type(getattr(error, "orig", error)).__name__
                 log.warning("not_settled", channel=self.channel, deliveries=len(results), problem=problem)
                 if monotonic() >= taken.expires:

@@ -40,6 +40,13 @@ class Ways:
         way.claimed += 1
         return True
 
+    def give_back(self, key: str) -> None:
+        """Give back a place that is not used."""
+        way = self._ways[key]
+        way.claimed -= 1
+        if not way.claimed:
+            del self._ways[key]
+
     @asynccontextmanager
     async def turn(self, key: str) -> AsyncIterator[None]:
         """Wait for the turn of a place that was taken, and give it back afterwards."""
@@ -50,6 +57,4 @@ class Ways:
                 yield
                 way.seconds = monotonic() - began
         finally:
-            way.claimed -= 1
-            if not way.claimed:
-                del self._ways[key]
+            self.give_back(key)

@@ -194,7 +194,7 @@ def test_after_a_permanent_bounce_the_address_is_written_to_no_more(acme: Tenant
     (dead,) = acme.call("GET", "/v1/dead-letters")["dead_letters"]
     assert (dead["id"], dead["status"], dead["reason"]) == (delivery["id"], "dead_letter", "bounced")
     (listed,) = acme.call("GET", "/v1/suppressions")["suppressions"]
-    assert (listed["address"], listed["reason"], listed["source"]) == (acme.mailbox, "permanent_bounce", "receipt")
+    assert (listed["address"], listed["reason"], listed["source"]) == (acme.mailbox, "permanent_bounce", "webhook")
     acme.tell()
     assert (acme.last("email")["status"], acme.last("email")["reason"]) == ("suppressed", "user_suppressed")
     assert len(at(receivers.lab.received, acme.mailbox)) == 1

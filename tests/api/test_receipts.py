@@ -328,7 +328,7 @@ def test_what_receipts_suppress_stands_on_the_list(api: Api) -> None:
         found = client.get("/v1/suppressions", params={"address": "bob@example.org"}).json()["suppressions"]
         none = client.get("/v1/suppressions", params={"address": "mallory@example.org"}).json()["suppressions"]
     assert [(one["reason"], one["source"], one["provider"], one["delivery_id"]) for one in found] == [
-        ("permanent_bounce", "receipt", "postmark", made)
+        ("permanent_bounce", "webhook", "postmark", made)
     ]
     assert none == []
 

@@ -101,7 +101,7 @@ def test_a_certificate_is_fetched_once(receiver: SesReceiver, sns: AmazonServer)
         {"MessageId": None},
         {"SigningCertURL": None},
     ],
-    ids=str,
+    ids=lambda changes: f"{next(iter(changes))}",
 )
 def test_what_is_foreign_aged_or_malformed_is_refused_without_a_request(
     receiver: SesReceiver, sns: AmazonServer, changes: dict[str, Any]

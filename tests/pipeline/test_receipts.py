@@ -378,7 +378,7 @@ def test_an_address_is_suppressed_for_what_is_said_of_it(
 ) -> None:
     delivery = made()
     hear(world, receipt(kind, delivery, permanent=permanent, address="somebody@else.org"))
-    expected = [("acme", "email", "ana@example.org", reason, "receipt")] if reason else []
+    expected = [("acme", "email", "ana@example.org", reason, "webhook")] if reason else []
     assert suppressions(world) == expected
     added = [(one.actor, one.action, one.subject) for one in world.audit() if one.action.startswith("suppression")]
     assert added == ([("receipt:resend", "suppression.add", delivery)] if reason else [])
@@ -492,7 +492,7 @@ def test_a_wish_to_hear_no_more_counts_for_those_who_know_the_number(
     world.user("bo", "other", phone="+4930901821")
     stop = receipt(K.UNSUBSCRIBED, address="+4930901820")
     assert hear(world, stop, provider="twilio", account=account) == Applied(applied=1)
-    assert suppressions(world) == [(one, "sms", "+4930901820", "unsubscribed", "receipt") for one in tenants]
+    assert suppressions(world) == [(one, "sms", "+4930901820", "unsubscribed", "webhook") for one in tenants]
 
 
 @pytest.mark.parametrize("kind", [K.BOUNCED, K.COMPLAINED])

@@ -17,7 +17,7 @@ BOUNCE = Suppression.PERMANENT_BOUNCE
 
 
 def row(address: str = "ana@example.org", reason: Suppression = BOUNCE, **more: Any) -> Suppressed:
-    given = {"tenant": "acme", "channel": "email", "source": "receipt", **more}
+    given = {"tenant": "acme", "channel": "email", "source": "webhook", **more}
     return Suppressed(address=address, reason=reason, **given)
 
 
@@ -55,7 +55,7 @@ def test_an_address_is_suppressed_with_its_reason_and_where_that_came_from(world
         "address": "ana@example.org",
         "event": None,
         "reason": "permanent_bounce",
-        "source": "receipt",
+        "source": "webhook",
         "provider": "resend",
         "delivery_id": delivery,
     }
@@ -88,10 +88,10 @@ def test_an_event_and_all_events_are_two_entries(world: Any) -> None:
     assert [one["event"] for one in listed(world)] == [None, "ssl_expiry"]
 
 
-def test_email_is_kept_in_the_databases_lower_case_and_other_addresses_as_they_are(world: Any) -> None:
+def test_addresses_are_kept_in_the_databases_lower_case(world: Any) -> None:
     added(world, row("Ana@Example.ORG"), row("@TheGroup", channel="telegram"))
     stored = {one["channel"]: one["address"] for one in listed(world)}
-    assert stored == {"email": "ana@example.org", "telegram": "@TheGroup"}
+    assert stored == {"email": "ana@example.org", "telegram": "@thegroup"}
     assert world.execute("SELECT lower('ÄNA@example.org')")[0][0] == _stored(world, "ÄNA@example.org")
 
 
@@ -135,7 +135,7 @@ def test_the_audit_tells_what_the_reason_was_before(world: Any) -> None:
     added(world, row())
     add(world, address="ana@example.org")
     (entry,) = world.audit()
-    assert entry.before == {"event": None, "reason": "permanent_bounce", "source": "receipt"}
+    assert entry.before == {"event": None, "reason": "permanent_bounce", "source": "webhook"}
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_lifting_takes_exactly_the_entry_that_is_named(world: Any) -> None:
     ]
     (entry,) = world.audit()
     assert (entry.action, entry.subject) == ("suppression.lift", "email a•••@example.org")
-    assert entry.before == {"event": None, "reason": "permanent_bounce", "source": "receipt"}
+    assert entry.before == {"event": None, "reason": "permanent_bounce", "source": "webhook"}
     assert entry.after is None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from models.engine import engine
 from pipeline.provider_accounts import delete_account, put_account
@@ -148,3 +149,27 @@ def test_where_the_installation_has_no_provider_only_tenants_with_one_are_served
     process.ring("sms")
     assert [one.status for one in process.deliveries("sms")] == ["sent"], "what waited goes out with the new account"
     assert told("sms").status == "sent"
+
+
+def test_an_account_at_a_provider_that_is_gone_stops_nobody(
+    process: Any, account: Callable[..., Any], told: Callable[..., Any]
+) -> None:
+    account("resend", {"api_key": RESEND_KEY})
+    process.execute("UPDATE provider_accounts SET provider = 'pigeon'")
+    assert told().reason == "no_provider"
+    with engine().begin() as connection:
+        connection.execute(text("DELETE FROM provider_accounts"))
+    assert told().status == "sent"
+
+
+def test_the_provider_of_a_deleted_account_is_given_up(
+    process: Any, account: Callable[..., Any], told: Callable[..., Any]
+) -> None:
+    account("resend", {"api_key": RESEND_KEY})
+    told()
+    kept = process.child.sender._lines["email"]._accounts._kept
+    assert list(kept) == [("acme", "resend")]
+    with engine().begin() as connection:
+        delete_account(connection, tenant="acme", provider="resend", actor="cli")
+    told()
+    assert not kept

@@ -11,12 +11,14 @@ import redis
 
 from domain.vocabulary import Suppression
 from models.engine import engine
+from pipeline.provider_accounts import put_account
 from pipeline.push_tokens import register
 from pipeline.replay import replay
 from pipeline.suppressions import Suppressed, suppress
+from pipeline.users import delete_user
 from workers.receivers.apns import problem as apns_problem
 from workers.receivers.desks.twilio import problem as twilio_problem
-from workers.receivers.together import Receivers
+from workers.receivers.together import VAPID_KEY, Receivers
 
 PHONE = "+4915123456789"
 IOS = "1f0c7a3e5b9d2846a1c3e5f7092b4d6e8fa0c2d4e6f8091a2b3c4d5e6f708192"
@@ -222,3 +224,33 @@ def test_a_storm_becomes_one_message_that_says_how_many_more(u1: Any) -> None:
     assert b"and 4 more" in u1.receivers.mail.received[-1].body
     told = u1.execute("SELECT DISTINCT status FROM notifications")
     assert [row.status for row in told] == ["delivered"]
+
+
+def test_whoever_is_erased_while_a_push_is_under_way_costs_nobody_else_anything(u1: Any) -> None:
+    device(u1)
+    u1.user("u2", email="u2@example.org")
+    device(u1, token=IOS[::-1], user="u2")
+    u1.receivers.apns.script(IOS, apns_problem(503, "ServiceUnavailable"))
+    assert [one.status for one in tell(u1, "push")] == ["failed"]
+    with engine().begin() as connection:
+        delete_user(connection, tenant="acme", user_id="u1", actor="cli")
+    # As if it had been under way when the user was erased: it is due again, without an address.
+    u1.execute(
+        "INSERT INTO deliveries (id, tenant, event_id, channel, address, template, priority, status, due_at) "
+        "SELECT gen_random_uuid(), 'acme', id, 'push', '', 'default', 1, 'queued', now() FROM events LIMIT 1"
+    )
+    begin_a_new_window(u1)
+    tell(u1, "push", recipients=["u2"])
+    ends = {one.address: (one.status, one.reason) for one in u1.deliveries("push") if one.status != "cancelled"}
+    assert [end for end in ends.values() if end[0] == "sent"] == [("sent", None)]
+    empty = u1.execute("SELECT DISTINCT status FROM deliveries WHERE channel = 'push' AND address = ''")
+    assert [row.status for row in empty] == ["cancelled"]
+
+
+@pytest.mark.mission("E-16")
+def test_a_tenant_with_an_account_for_one_make_of_device_keeps_the_installations_for_the_others(u1: Any) -> None:
+    device(u1)
+    with engine().begin() as connection:
+        credentials = {"private_key": VAPID_KEY, "subject": "mailto:push@acme.example"}
+        put_account(connection, tenant="acme", provider="web_push", body={"credentials": credentials}, actor="cli")
+    assert [(one.status, one.provider) for one in tell(u1, "push")] == [("sent", "apns")]

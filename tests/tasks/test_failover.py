@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from channels.breaker import Breakers
 from workers.receivers.desks.postmark import TOKEN as POSTMARK_TOKEN
 from workers.receivers.desks.resend import KEY as RESEND_KEY
 from workers.receivers.desks.sendgrid import KEY as SENDGRID_KEY
@@ -33,6 +34,7 @@ def settings_for(receivers: Receivers) -> dict[str, str]:
         "BELLWIRE_SENDGRID_API_KEY": SENDGRID_KEY,
         "BELLWIRE_POSTMARK_URL": lab.url_of("postmark"),
         "BELLWIRE_POSTMARK_TOKEN": POSTMARK_TOKEN,
+        "BELLWIRE_RECIPIENT_CAPS": "",
         "BELLWIRE_RATE_LIMITS": "resend=1000/1,sendgrid=1000/1,postmark=1000/1",
     }
 
@@ -200,3 +202,88 @@ def test_what_each_provider_accepted_is_counted(mail: Any) -> None:
     send(mail)
     rows = mail.execute("SELECT provider, kind, count FROM deliverability")
     assert [(row.provider, row.kind, row.count) for row in rows] == [("sendgrid", "accepted", 1)]
+
+
+@pytest.mark.mission("A-23", "E-23")
+def test_what_waits_for_its_turn_when_a_breaker_opens_goes_to_the_next_provider(mail: Any) -> None:
+    mail.receivers.lab.script("resend", Reply(503))
+    for number in range(40):
+        mail.publish({**EVENT, "data": {"order": str(number)}})
+    mail.ring("email", 40)
+    assert {(one.status, one.provider) for one in mail.deliveries("email")} == {("sent", "sendgrid")}
+    assert asked(mail).count("resend") < 20, "the breaker opened"
+
+
+@pytest.mark.mission("A-23")
+def test_a_breaker_that_another_process_opened_is_heeded_when_another_provider_takes_over(mail: Any) -> None:
+    other = Breakers(mail.child.sender._breaking)
+    other.record([("acme:sendgrid", False)] * 5)
+    mail.receivers.lab.script("resend", Reply(503))
+    assert send(mail).provider == "postmark"
+    assert attempts(mail) == [(1, "resend", "failed"), (2, "postmark", "sent")]
+
+
+@pytest.mark.mission("E-45")
+def test_nobody_makes_a_delivery_wait_for_longer_than_an_hour(mail: Any) -> None:
+    for desk in ("resend", "sendgrid", "postmark"):
+        mail.receivers.lab.script(desk, Reply(429, b"{}", {"Retry-After": "999999999"}))
+    send(mail)
+    (row,) = mail.execute(
+        "SELECT due_at - now() < interval '61 minutes' AS soon FROM deliveries WHERE channel = 'email'"
+    )
+    assert row.soon
+
+
+def test_whoever_was_never_unsure_is_not_clung_to(mail: Any) -> None:
+    lab = mail.receivers.lab
+    lab.script("resend", Reply(503))
+    lab.script("sendgrid", Reply(fault=Fault.HANG_UP), Reply(503), Reply(202))
+    lab.script("postmark", Reply(503))
+    delivery = send(mail)
+    assert (delivery.provider, delivery.unsure) == ("sendgrid", True)
+    for _ in range(2):
+        mail.child.sender.start_counting()
+        mail.execute("UPDATE deliveries SET due_at = now() WHERE due_at IS NOT NULL")
+        mail.ring("email")
+    assert mail.deliveries("email")[0].status == "sent"
+    assert attempts(mail)[-1][1:] == ("sendgrid", "sent")
+
+
+def test_what_a_provider_answers_can_never_make_the_others_of_a_batch_go_out_again(mail: Any) -> None:
+    lab = mail.receivers.lab
+    lab.script("u1@example.org", json_reply(200, {"id": "x" * 9000}), json_reply(200, {"id": "y" * 9000}))
+    for number in range(4):
+        mail.publish({**EVENT, "data": {"order": str(number)}})
+    mail.ring("email")
+    assert [one.status for one in mail.deliveries("email")] == ["sent"] * 4
+    assert len(lab.received) == 4
+    assert {row.length for row in mail.execute("SELECT length(message_id) AS length FROM attempts")} == {255}
+
+
+def test_an_event_that_is_withdrawn_while_it_is_sent_is_not_tried_again(mail: Any) -> None:
+    for desk in ("resend", "sendgrid", "postmark"):
+        mail.receivers.lab.script(desk, Reply(503))
+    send(mail)
+    (event,) = mail.execute("SELECT id::text FROM events")
+    # As if the withdrawal had come while a worker held the lease: it finds nothing that waits.
+    mail.execute("UPDATE events SET status = 'cancelled' WHERE id = cast(:id AS uuid)", id=event.id)
+    mail.execute("UPDATE deliveries SET due_at = now() WHERE due_at IS NOT NULL")
+    mail.ring("email")
+    (delivery,) = mail.deliveries("email")
+    assert (delivery.status, delivery.reason, delivery.attempts) == ("cancelled", "cancelled", 3)
+
+
+def test_an_address_that_no_provider_takes_is_for_a_person(mail: Any) -> None:
+    mail.user("u1", email="ünal@example.org")
+    delivery = send(mail)
+    assert (delivery.status, delivery.reason) == ("dead_letter", "not_rendered")
+    (attempt,) = mail.execute("SELECT detail FROM attempts")
+    assert "no provider that is configured takes this kind of address" in attempt.detail
+
+
+def test_a_crash_long_ago_does_not_count_once_an_attempt_has_ended(mail: Any) -> None:
+    mail.receivers.lab.script("resend", Reply(fault=Fault.HANG_UP))
+    mail.publish(EVENT)
+    mail.execute("UPDATE deliveries SET crashes = 2 WHERE channel = 'email'")
+    mail.ring("email")
+    assert mail.deliveries("email")[0].crashes == 0

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import sys
 
+from channels.registry import configured
 from config.settings import SettingsError, settings
 from models.engine import transaction
 from models.migrate import upgrade
 from pipeline.setup import first_start
 from workers.stack.keys import write_private
+
+HARMLESS = frozenset({"webhook", "apprise"})  # the sample people have neither
 
 
 def main() -> int:
@@ -33,14 +36,22 @@ def main() -> int:
 
 
 def _demonstrate() -> None:
-    """The sample events are stored now, and routed when the workers are there."""
+    """The sample events are stored now, and routed when the workers are there.
+
+    With a real account there are none: they would go out to people and numbers that somebody may have.
+    """
     from tasks.bells import ring_ingest, ringer
     from workers.demo import feed
 
+    real = sorted(configured(settings(), preview=False).keys() - HARMLESS)
+    if real:
+        print(f"none, because {', '.join(real)} would go out for real")
+        return
     with transaction() as connection:
         events = feed(connection)
     ring_ingest(events)
     ringer().flush()
+    print(f"{len(events)} events on their way" if events else "there already")
 
 
 if __name__ == "__main__":

@@ -81,7 +81,9 @@ class Stack:
                 raise StopRequestedError
         if child.returncode != 0:
             raise StackError(f"The database could not be prepared: {last_line(self.places.logs / 'prepare.log')}")
-        self.terminal.say("schema", "up to date, with the sample events" if demo else "up to date")
+        self.terminal.say("schema", "up to date")
+        if demo:
+            self.terminal.say("samples", last_line(self.places.logs / "prepare.log"))
 
     def start_services(self, listener: socket) -> None:
         """Start Bellwire's own processes and return when all of them answer."""

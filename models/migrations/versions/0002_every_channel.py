@@ -92,6 +92,8 @@ CREATE TABLE deliverability (
 ALTER TABLE users ADD COLUMN apprise TEXT, ADD COLUMN disabled_channels TEXT[] DEFAULT '{}' NOT NULL;
 ALTER TABLE deliveries ADD COLUMN unsure BOOLEAN DEFAULT false NOT NULL, ADD COLUMN folded_into UUID;
 ALTER TABLE attempts ADD COLUMN segments SMALLINT, ADD COLUMN cost NUMERIC(12, 6);
+CREATE INDEX users_phone ON users (phone) WHERE phone IS NOT NULL;
+CREATE INDEX users_telegram_chat_id ON users (tenant, telegram_chat_id) WHERE telegram_chat_id IS NOT NULL;
 CREATE INDEX attempts_message_id ON attempts (message_id) WHERE message_id IS NOT NULL;
 CREATE INDEX deliveries_folded_into ON deliveries (folded_into) WHERE folded_into IS NOT NULL;
 CREATE INDEX notifications_unread ON notifications (tenant, user_id)
