@@ -83,6 +83,10 @@ DELETE FROM moved_addresses m USING users u
 WHERE u.tenant = :tenant AND u.id = :id AND m.tenant = u.tenant AND m.channel = 'telegram'
   AND m.address = u.telegram_chat_id
 """),
+    text("""
+DELETE FROM whatsapp_sessions s USING users u
+WHERE u.tenant = :tenant AND u.id = :id AND s.account IN ('', u.tenant) AND s.phone IN (u.phone, u.whatsapp)
+"""),
     text("DELETE FROM webhooks WHERE tenant = :tenant AND user_id = :id"),
     text("DELETE FROM users WHERE tenant = :tenant AND id = :id"),
 )
