@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
+from channels.registry import PROVIDERS
 from domain.deliverability import (
     ACCEPTED,
     BOUNCED,
@@ -27,6 +28,9 @@ BEGINNING: Final = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 Sums = dict[tuple[str, str, str], tuple[int, Decimal]]
 """Count and cost by channel, provider and kind."""
 
+REPORTING: Final = frozenset(
+    name for table in PROVIDERS.values() for name, kind in table.items() if kind.capabilities.receipts
+)
 _SUMS: Final = ", ".join(
     f"coalesce(sum(count) FILTER (WHERE kind = '{kind}'), 0)::bigint AS {kind}" for kind in COUNTED
 )
@@ -63,7 +67,8 @@ def figures(connection: Connection, *, tenant: str | None, since: datetime) -> l
     Returns:
         Also ``deactivated`` (push tokens), ``segments`` (of text messages), ``cost`` in units of the currency that is
         configured, and ``delivery_rate``, ``bounce_rate``, ``complaint_rate`` as parts of 1, None where nothing was
-        accepted. Receipts count in the hour in which they come, so a rate over a short time may exceed 1.
+        accepted or the provider never says what became of it. Receipts count in the hour in which they come, so a rate
+        over a short time may exceed 1.
     """
     owner = "true" if tenant is None else "tenant = :tenant"
     values = {"since": since} if tenant is None else {"since": since, "tenant": tenant}
@@ -124,11 +129,13 @@ def _poor(connection: Connection, channel: str | None, tenants: Collection[str])
 def _figure(row: Row[Any]) -> dict[str, Any]:
     found = {"channel": row.channel, "provider": row.provider}
     counts = {kind: getattr(row, kind) for kind in COUNTED}
+    # Silence is no good news: of a provider that reports nothing, nobody knows how much arrived.
+    known = row.accepted if row.provider in REPORTING else 0
     return {
         **found,
         **counts,
         "cost": float(row.cost),
-        "delivery_rate": rate(counts[DELIVERED], row.accepted),
-        "bounce_rate": rate(counts[BOUNCED], row.accepted),
-        "complaint_rate": rate(counts[COMPLAINED], row.accepted),
+        "delivery_rate": rate(counts[DELIVERED], known),
+        "bounce_rate": rate(counts[BOUNCED], known),
+        "complaint_rate": rate(counts[COMPLAINED], known),
     }

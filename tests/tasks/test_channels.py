@@ -103,7 +103,7 @@ def test_a_device_that_moved_to_another_user_is_not_told_of_the_first_ones_affai
     assert not u1.receivers.apns.received
 
 
-@pytest.mark.mission("E-31", "E-35", "E-47")
+@pytest.mark.mission("D-2", "D-43", "E-31", "E-35", "E-47")
 def test_a_text_message_is_sent_with_its_parts_and_what_they_cost(u1: Any) -> None:
     (delivery,) = tell(u1, "sms")
     assert (delivery.status, delivery.provider) == ("sent", "twilio")
