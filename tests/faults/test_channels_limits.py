@@ -19,7 +19,7 @@ from workers.receivers.together import Receivers
 pytestmark = [pytest.mark.faults, pytest.mark.mission("E-45"), pytest.mark.timeout(240)]
 
 RATE, PROCESSES = 20, 2  # a second
-BESIDE = 1.5  # times the limit: what was let through just before may arrive a little later
+BESIDE = 2.0  # times the limit in one second: what was let through just before may arrive a little later
 AWAY = 10.0  # seconds
 
 
@@ -48,7 +48,7 @@ def test_two_workers_together_are_no_faster_than_the_provider_allows(servers: Se
         deliveries = check_invariants(site, receivers.webhook, published, carried=(receivers.lab,), duplicates=False)
     assert {(one["status"], one["failures"], *one["outcomes"]) for one in deliveries} == {("sent", 0, "sent")}
     assert fastest(receivers) <= RATE * BESIDE
-    assert pace(receivers) > RATE / 2, "it is much slower than it may be"
+    assert RATE / 2 < pace(receivers) <= RATE * 1.1
 
 
 def killed(servers: Servers) -> None:
@@ -97,9 +97,9 @@ def fastest(receivers: Receivers) -> int:
 
 
 def pace(receivers: Receivers) -> float:
-    """How many arrived a second, over all."""
+    """How many arrived a second after the first second's, over all."""
     times = moments(receivers)
-    return len(times) / (times[-1] - times[0])
+    return (len(times) - RATE) / (times[-1] - times[0])
 
 
 def moments(receivers: Receivers) -> list[float]:
