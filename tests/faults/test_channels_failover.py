@@ -48,12 +48,12 @@ class Broken:
 
 
 CASES = {
-    "hangs": Broken((Reply(fault=Fault.HANG), Reply()), False, 2),
-    "one-byte-a-second": Broken((Reply(fault=Fault.TRICKLE), Reply()), False, 2),
+    "hangs": Broken((Reply(fault=Fault.HANG), Reply()), False, 1),
+    "one-byte-a-second": Broken((Reply(fault=Fault.TRICKLE), Reply()), False, 1),
     "reset": Broken((Reply(fault=Fault.RESET), Reply()), False, 5),  # and its breaker opens
     "reset-early": Broken((Reply(fault=Fault.RESET_EARLY), Reply()), False, 5),
     "502": Broken((Reply(502), Reply()), False, 5),
-    "500": Broken((Reply(500),), True, 40, 40),
+    "500": Broken((Reply(500),), True, 30, 40),
     "503": Broken((Reply(503),), True, 10),
 }
 
