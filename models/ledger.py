@@ -99,18 +99,44 @@ class RoutingExplanation(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class Inbox(Base):
+    """A user's inbox: the number of the latest notification in it.
+
+    Its row is locked until the transaction that numbers a notification commits, so whoever has seen a number has seen
+    all before it.
+    """
+
+    __tablename__ = "inboxes"
+    __table_args__ = {"postgresql_with": {"fillfactor": "50"}}  # noqa: RUF012
+
+    tenant: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    last: Mapped[int] = mapped_column(BigInteger)
+
+
 class Notification(Base):
-    """One event for one recipient: a user, or an address that the event named."""
+    """One event for one recipient: a user, or an address that the event named.
+
+    `sequence`: its number in the user's inbox, from 1 without gaps; null while it is not in it.
+    """
 
     __tablename__ = "notifications"
     __table_args__ = (
         Index("notifications_event_id", "event_id"),
         Index("notifications_inbox", "tenant", "user_id", "id"),
         Index(
+            "notifications_sequence",
+            "tenant",
+            "user_id",
+            "sequence",
+            unique=True,
+            postgresql_where=text("sequence IS NOT NULL"),
+        ),
+        Index(
             "notifications_unread",
             "tenant",
             "user_id",
-            postgresql_where=text("user_id IS NOT NULL AND read_at IS NULL AND deleted_at IS NULL"),
+            postgresql_where=text("sequence IS NOT NULL AND read_at IS NULL AND deleted_at IS NULL"),
         ),
     )
 
@@ -118,6 +144,7 @@ class Notification(Base):
     tenant: Mapped[str]
     event_id: Mapped[UUID]
     user_id: Mapped[str | None]
+    sequence: Mapped[int | None] = mapped_column(BigInteger)
     recipient: Mapped[str]
     audience: Mapped[str]
     event: Mapped[str]

@@ -25,6 +25,16 @@ class Words:
     link_text: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A notification that has appeared in a user's inbox, for live clients. `sequence`: its number there."""
+
+    tenant: str
+    user_id: str
+    sequence: int
+    notification: dict[str, Any]
+
+
 def words(event: Event, template: str, person: Person) -> Words:
     """The in-app face. Words that fail must not hold up a whole batch, so the type stands in for them."""
     try:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -24,22 +24,12 @@ from pipeline.accept import Accepted
 from pipeline.counts import COUNT, Counts, counts_document
 from pipeline.directory import Tenant, route_events
 from pipeline.document import document
-from pipeline.inbox import Words, notification_frame, words
+from pipeline.inbox import Frame, Words, notification_frame, words
+from pipeline.number import NUMBER
 from pipeline.people import find_people
 from pipeline.withdraw import withdraw_issues
 
-STORE = text(f"""
-WITH told AS (
-    INSERT INTO notifications (id, tenant, event_id, user_id, recipient, audience, event, group_name, customer_id,
-                               title, content, link_url, link_text, priority, severity, status)
-    SELECT id, tenant, event_id, user_id, recipient, audience, event, group_name, customer_id,
-           title, content, link_url, link_text, priority, severity, status
-    FROM jsonb_to_recordset(cast(:notifications AS jsonb)) AS n(
-        id uuid, tenant text, event_id uuid, user_id text, recipient text, audience text, event text, group_name text,
-        customer_id uuid, title text, content text, link_url text, link_text text, priority text, severity text,
-        status text)
-),
-counted AS ({COUNT})
+_DELIVERIES: Final = """
 INSERT INTO deliveries (id, tenant, event_id, notification_id, webhook_id, channel, address, name, template,
                         priority, status, reason, due_at, sent_at)
 SELECT id, tenant, event_id, notification_id, webhook_id, channel, address, name, template, priority, status, reason,
@@ -47,6 +37,29 @@ SELECT id, tenant, event_id, notification_id, webhook_id, channel, address, name
 FROM jsonb_to_recordset(cast(:deliveries AS jsonb)) AS d(
     id uuid, tenant text, event_id uuid, notification_id uuid, webhook_id uuid, channel text, address text, name text,
     template text, priority smallint, status text, reason text, due_at timestamptz)
+"""
+
+# Of what goes to webhooks only there is nothing to number.
+STORE: Final = text(f"WITH counted AS ({COUNT}) {_DELIVERIES}")
+STORE_AND_NUMBER: Final = text(f"""
+WITH given AS (
+    SELECT * FROM jsonb_to_recordset(cast(:notifications AS jsonb)) AS n(
+        id uuid, tenant text, event_id uuid, user_id text, recipient text, audience text, event text, group_name text,
+        customer_id uuid, title text, content text, link_url text, link_text text, priority text, severity text,
+        status text, in_inbox boolean)
+),
+shown AS (SELECT id, tenant, user_id FROM given WHERE in_inbox),
+{NUMBER},
+told AS (
+    INSERT INTO notifications (id, tenant, event_id, user_id, recipient, audience, event, group_name, customer_id,
+                               title, content, link_url, link_text, priority, severity, status, sequence)
+    SELECT g.id, tenant, event_id, user_id, recipient, audience, event, group_name, customer_id,
+           title, content, link_url, link_text, priority, severity, status, d.sequence
+    FROM given g LEFT JOIN numbered d ON d.id = g.id
+),
+counted AS ({COUNT}),
+stored AS ({_DELIVERIES})
+SELECT id::text, sequence FROM numbered
 """)
 
 
@@ -56,7 +69,7 @@ class Told:
 
     Attributes:
         notifications, deliveries: rows to be stored.
-        frames: what live clients are shown once it is stored, as (tenant, user id, notification).
+        frames: what live clients are shown once it is stored and numbered.
     """
 
     tenant: str
@@ -66,7 +79,7 @@ class Told:
     skipped: list[dict[str, Any]]
     notifications: list[dict[str, Any]] = field(default_factory=list)
     deliveries: list[dict[str, Any]] = field(default_factory=list)
-    frames: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -74,7 +87,7 @@ class Bells:
     """What to do once the transaction has committed."""
 
     due: dict[str, list[str]] = field(default_factory=dict)
-    frames: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
 
 
 def route(
@@ -117,17 +130,17 @@ def store(connection: Connection, told: Iterable[Told], accepted: Sequence[Accep
     told = list(told)
     notifications = [row for one in told for row in one.notifications]
     deliveries = [row for one in told for row in one.deliveries]
-    if told:
-        connection.execute(
-            STORE,
-            {
-                "notifications": document(notifications),
-                "deliveries": document(deliveries),
-                "counts": counts_document(_counts(told)),
-            },
-        )
+    values = {"deliveries": document(deliveries), "counts": counts_document(_counts(told))}
+    numbers: dict[str, int] = {}
+    if notifications:
+        rows = connection.execute(STORE_AND_NUMBER, {**values, "notifications": document(notifications)})
+        numbers = {row.id: row.sequence for row in rows}
+    elif told:
+        connection.execute(STORE, values)
     _withdraw_resolved(connection, accepted)
-    bells = Bells(frames=[frame for one in told for frame in one.frames])
+    bells = Bells(
+        frames=[replace(frame, sequence=numbers[frame.notification["id"]]) for one in told for frame in one.frames]
+    )
     for row in deliveries:
         if row["status"] == DeliveryStatus.QUEUED and row["reason"] is None:
             bells.due.setdefault(row["channel"], []).append(row["id"])
@@ -195,12 +208,14 @@ def _add_notification(
         "priority": routing.priority,
         "severity": event.severity,
         "status": NotificationStatus.DELIVERED if in_app else NotificationStatus.CREATED,
+        "in_inbox": in_app and planned.person.user_id is not None,
     }
     result.notifications.append(row)
     for delivery in planned.deliveries:
         result.deliveries.append(_delivery(event, row["id"], delivery, template, routing))
     if in_app and planned.person.user_id is not None:
-        result.frames.append((event.tenant, planned.person.user_id, notification_frame(row, datetime.now(UTC))))
+        shown = notification_frame(row, datetime.now(UTC))
+        result.frames.append(Frame(event.tenant, planned.person.user_id, 0, shown))
 
 
 def _delivery(

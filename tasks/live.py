@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import structlog
 from redis import Redis, RedisError
 
 from config.connections import redis_client
 from config.settings import settings
+from pipeline.inbox import Frame
 
 log = structlog.get_logger(__name__)
 
@@ -24,21 +24,22 @@ def _client() -> Redis | None:
     return redis_client(url.get_secret_value(), "live") if url else None
 
 
-def show(frames: Sequence[tuple[str, str, dict[str, Any]]]) -> None:
+def show(frames: Sequence[Frame]) -> None:
     """Publish notifications to whoever is connected. What is missed here is read from the database on reconnect."""
     client = _client() if frames else None
     if client is None:
         return
     try:
         with client.pipeline(transaction=False) as pipe:
-            for tenant, user_id, notification in frames:
-                frame = {
-                    "tenant": tenant,
-                    "userId": user_id,
-                    "notification": notification,
+            for frame in frames:
+                message = {
+                    "tenant": frame.tenant,
+                    "userId": frame.user_id,
+                    "sequence": frame.sequence,
+                    "notification": frame.notification,
                     "targetServerId": None,
                 }
-                pipe.publish(NOTIFICATIONS, json.dumps(frame, ensure_ascii=False))
+                pipe.publish(NOTIFICATIONS, json.dumps(message, ensure_ascii=False))
             pipe.execute()
     except RedisError as error:
         log.warning("live_not_shown", frames=len(frames), problem=type(error).__name__)

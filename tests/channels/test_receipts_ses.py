@@ -88,8 +88,8 @@ def test_a_certificate_is_fetched_once(receiver: SesReceiver, sns: AmazonServer)
         {"TopicArn": TOPIC + "x"},
         {"TopicArn": ""},
         {"TopicArn": None},
-        {"Timestamp": (datetime.now(UTC) - timedelta(hours=1, minutes=1)).isoformat()},
-        {"Timestamp": (datetime.now(UTC) + timedelta(minutes=6)).isoformat()},
+        {"Timestamp": timedelta(hours=-1, minutes=-1)},
+        {"Timestamp": timedelta(minutes=6)},
         {"Timestamp": "2026-11-20T08:00:00"},
         {"Timestamp": "0001-01-01T00:00:00+14:00"},
         {"Timestamp": "now"},
@@ -106,6 +106,9 @@ def test_a_certificate_is_fetched_once(receiver: SesReceiver, sns: AmazonServer)
 def test_what_is_foreign_aged_or_malformed_is_refused_without_a_request(
     receiver: SesReceiver, sns: AmazonServer, changes: dict[str, Any]
 ) -> None:
+    for name, value in changes.items():
+        if isinstance(value, timedelta):
+            changes = {**changes, name: (datetime.now(UTC) + value).isoformat()}
     with pytest.raises(ForgedError):
         hear(receiver, sns.message(event("Delivery"), **changes))
     assert sns.asked == []

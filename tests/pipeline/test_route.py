@@ -16,6 +16,7 @@ from pipeline.webhooks import put_webhook
 BUILT = dict.fromkeys(("email", "telegram", "webhook", "in_app"), True)
 CUSTOMER = "0191f2a0-0000-7000-8000-000000000001"
 SSL = {"type": "ssl_expiry", "severity": "high", "data": {"host": "shop", "days_left": 7}}
+NAMED = {"type": "order.created", "severity": "low", "data": {"order": "1"}}
 TASK = {"type": "task.completed", "data": {"owner_id": "u1", "task_id": "t1", "task": "Report"}}
 
 
@@ -157,8 +158,8 @@ def test_the_inbox_has_it_the_moment_it_is_stored(team: Any) -> None:
     bells = publish(team, TASK)
     (row,) = team.execute("SELECT status, sent_at, due_at FROM deliveries WHERE channel = 'in_app'")
     assert (row.status, row.sent_at is not None, row.due_at) == ("sent", True, None)
-    assert [(tenant, user, frame["event"]) for tenant, user, frame in bells.frames] == [
-        ("acme", "u1", "task.completed")
+    assert [(one.tenant, one.user_id, one.sequence, one.notification["event"]) for one in bells.frames] == [
+        ("acme", "u1", 1, "task.completed")
     ]
     assert team.execute("SELECT status FROM notifications")[0].status == "delivered"
 
@@ -167,10 +168,34 @@ def test_the_inbox_has_it_the_moment_it_is_stored(team: Any) -> None:
 def test_the_frame_for_live_clients_is_the_notification_as_it_is_stored(team: Any) -> None:
     from pipeline.notification import COLUMNS, notification_of
 
-    ((_, _, frame),) = publish(team, TASK).frames
+    frame = publish(team, TASK).frames[0].notification
     (row,) = team.execute(f"SELECT {COLUMNS} FROM notifications n")
     assert frame | {"created_at": None} == notification_of(row) | {"created_at": None}
     assert frame["created_at"].endswith("Z")
+
+
+@pytest.mark.mission("D-17", "A-32")
+def test_every_inbox_is_numbered_from_one_without_gaps_in_the_order_of_what_happened(world: Any) -> None:
+    for user in ("u1", "u2"):
+        world.user(user, email=f"{user}@example.org")
+    for number in range(3):
+        told = ["u1", "u2"] if number else ["u1"]
+        publish(world, *({**NAMED, "data": {"n": f"{number}-{one}"}, "recipients": told} for one in range(3)))
+    rows = world.execute("SELECT user_id, sequence FROM notifications ORDER BY id")
+    numbers: dict[str, list[int]] = {}
+    for row in rows:
+        numbers.setdefault(row.user_id, []).append(row.sequence)
+    assert numbers == {"u1": list(range(1, 10)), "u2": list(range(1, 7))}
+
+
+def test_what_is_not_shown_in_the_app_has_no_number_in_the_inbox(world: Any) -> None:
+    world.user("u1", email="u1@example.org")
+    world.execute(
+        "INSERT INTO preferences (id, tenant, user_id, group_name, channels) "
+        "VALUES (gen_random_uuid(), 'acme', 'u1', 'order', '{\"in_app\": false}')"
+    )
+    publish(world, {**NAMED, "recipients": ["u1"]})
+    assert [row.sequence for row in world.execute("SELECT sequence FROM notifications")] == [None]
 
 
 def test_bells_name_what_is_due_by_channel(team: Any) -> None:

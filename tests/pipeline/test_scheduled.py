@@ -45,8 +45,11 @@ def test_until_its_time_has_come_everything_is_held(owner: Any) -> None:
 def test_when_its_time_has_come_it_appears_in_the_inbox(owner: Any) -> None:
     owner.publish(TASK)
     arrive(owner)
-    ((tenant, user, frame),) = show(owner)
-    assert (tenant, user, frame["event"], frame["status"]) == ("acme", "u1", "task.completed", "delivered")
+    (frame,) = show(owner)
+    shown = frame.notification
+    assert (frame.tenant, frame.user_id, frame.sequence) == ("acme", "u1", 1)
+    assert (shown["event"], shown["status"]) == ("task.completed", "delivered")
+    assert [row.sequence for row in owner.execute("SELECT sequence FROM notifications")] == [1]
     assert states(owner)["in_app"] == ("sent", None)
     assert show(owner) == []
 

@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from config.settings import settings
+from pipeline.inbox import Frame
 
 
 @pytest.fixture
@@ -43,8 +44,10 @@ def test_a_new_notification_is_shown_the_moment_it_is_stored(process: Any, heard
 def test_many_are_shown_in_their_order(process: Any, heard: Any) -> None:
     from tasks.live import show
 
-    show([("acme", "u1", {"id": str(number), "title": "Köln"}) for number in range(20)])
-    assert [frame["notification"]["id"] for frame in heard(20)] == [str(number) for number in range(20)]
+    show([Frame("acme", "u1", number, {"id": str(number), "title": "Köln"}) for number in range(20)])
+    assert [(frame["notification"]["id"], frame["sequence"]) for frame in heard(20)] == [
+        (str(number), number) for number in range(20)
+    ]
 
 
 @pytest.mark.mission("D-38")
