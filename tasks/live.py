@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import structlog
 from redis import Redis, RedisError
@@ -26,20 +27,33 @@ def _client() -> Redis | None:
 
 def show(frames: Sequence[Frame]) -> None:
     """Publish notifications to whoever is connected. What is missed here is read from the database on reconnect."""
-    client = _client() if frames else None
+    _publish(
+        [
+            {
+                "tenant": frame.tenant,
+                "userId": frame.user_id,
+                "sequence": frame.sequence,
+                "notification": frame.notification,
+                "targetServerId": None,
+            }
+            for frame in frames
+        ]
+    )
+
+
+def show_unread(tenant: str, user_id: str, unread: int) -> None:
+    """Publish how many notifications a user has not read, so that all tabs show the same count (A-32)."""
+    _publish([{"tenant": tenant, "userId": user_id, "unread": unread, "targetServerId": None}])
+
+
+def _publish(messages: Sequence[dict[str, Any]]) -> None:
+    client = _client() if messages else None
     if client is None:
         return
     try:
         with client.pipeline(transaction=False) as pipe:
-            for frame in frames:
-                message = {
-                    "tenant": frame.tenant,
-                    "userId": frame.user_id,
-                    "sequence": frame.sequence,
-                    "notification": frame.notification,
-                    "targetServerId": None,
-                }
+            for message in messages:
                 pipe.publish(NOTIFICATIONS, json.dumps(message, ensure_ascii=False))
             pipe.execute()
     except RedisError as error:
-        log.warning("live_not_shown", frames=len(frames), problem=type(error).__name__)
+        log.warning("live_not_shown", messages=len(messages), problem=type(error).__name__)
