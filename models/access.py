@@ -36,10 +36,10 @@ class ApiKey(Base):
 
 
 class AuditEntry(Base):
-    """Who did what when; rows are only ever added (D-36)."""
+    """Who did what when; rows are only ever added, and a trigger refuses everything else (D-36)."""
 
     __tablename__ = "audit"
-    __table_args__ = (Index("audit_tenant_id", "tenant", "id"),)
+    __table_args__ = (Index("audit_tenant_at", "tenant", "at", "id"),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     tenant: Mapped[str]

@@ -1,11 +1,12 @@
-"""What runs the house: counts by hour, slots of the shared bulkheads, when the last sweep was."""
+"""What runs the house: counts by hour, slots of shared bulkheads, the last rounds, and what others left for us."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger
+from sqlalchemy import BigInteger, Identity, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, Small
@@ -44,6 +45,17 @@ class Round(Base):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     at: Mapped[datetime]
+
+
+class OutboxEvent(Base):
+    """What `bellwire_publish` was given in a transaction of the caller's own; gone once its event is accepted."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    tenant: Mapped[str]
+    event: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class MovedAddress(Base):

@@ -17,7 +17,6 @@ from sqlalchemy import text
 from config.settings import settings
 from domain import verdict
 from models.engine import engine, transaction
-from models.metadata import metadata
 from pipeline.claim import claim
 from pipeline.directory import Directory
 from pipeline.publish import route_accepted
@@ -25,6 +24,7 @@ from pipeline.sealing import _seal
 from pipeline.settle import Result, settle
 from pipeline.setup import ensure_tenant
 from pipeline.users import put_user
+from tests.support.emptied import empty
 from workers.cli.app import run
 
 TENANT = "acme"
@@ -99,8 +99,7 @@ def installation(
     monkeypatch.setenv("BELLWIRE_JWT_SECRET", "j" * 40)
     _forget()
     with transaction() as connection:
-        for table in reversed(metadata.sorted_tables):
-            connection.execute(table.delete())
+        empty(connection)
         ensure_tenant(connection, TENANT)
         for user_id, chat in (("ada", 71), ("bo", 72)):
             body = {"email": f"{user_id}@example.org", "telegram_chat_id": chat, "roles": ["operations"]}

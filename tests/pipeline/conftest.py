@@ -17,7 +17,6 @@ from config.settings import settings
 from domain import verdict
 from domain.verdict import Verdict
 from models.engine import new_engine
-from models.metadata import metadata
 from pipeline.claim import claim
 from pipeline.directory import Directory
 from pipeline.envelope import parse_many
@@ -27,6 +26,7 @@ from pipeline.sealing import _seal
 from pipeline.settle import Result, settle
 from pipeline.setup import ensure_tenant
 from pipeline.users import put_user
+from tests.support.emptied import empty
 
 TENANT = "acme"
 BUILT = dict.fromkeys(("email", "telegram", "webhook", "in_app"), True)
@@ -127,8 +127,7 @@ def engine(module_database_url: str) -> Iterator[Engine]:
 def world(engine: Engine) -> World:
     """A tenant without users in a database without anything else."""
     with engine.begin() as connection:
-        for table in reversed(metadata.sorted_tables):
-            connection.execute(table.delete())
+        empty(connection)
         ensure_tenant(connection, TENANT)
         ensure_tenant(connection, "other")
     return World(engine)
