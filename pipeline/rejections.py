@@ -20,7 +20,7 @@ ON CONFLICT DO NOTHING RETURNING id
 """)
 
 KEEP = text("""
-INSERT INTO rejections (id, source, error, payload) VALUES (:id, :source, :error, :payload)
+INSERT INTO rejections (id, source, tenant, error, payload) VALUES (:id, :source, :tenant, :error, :payload)
 """)
 
 MOST_KEPT_BYTES = 256 * 1024
@@ -29,11 +29,12 @@ LONGEST_ID = 255
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A message that is no event, and why."""
+    """A message that is no event, and why. `tenant`: whose it is, where the message itself does not say."""
 
     source: str
     error: str
     payload: bytes
+    tenant: str | None = None
 
 
 def unseen(connection: Connection, source: str, ids: Collection[str]) -> set[str]:
@@ -62,6 +63,7 @@ def keep(connection: Connection, rejected: Sequence[Rejected]) -> None:
                 {
                     "id": str(uuid7()),
                     "source": one.source,
+                    "tenant": one.tenant,
                     "error": one.error,
                     "payload": one.payload[:MOST_KEPT_BYTES],
                 }

@@ -17,6 +17,7 @@ from tasks.app import app
 from tasks.bells import fast_connection, ringer
 from tasks.child import Child, child
 from tasks.live import show
+from tasks.outbox import work_off_outbox
 from tasks.publish import route_waiting
 from tasks.receipts import work_off
 from tasks.rounds import ring_for
@@ -40,6 +41,7 @@ def sweep() -> None:
     work_off()
     with transaction() as connection:  # of its own: the bells must not wait for it
         forget_seen(connection)
+    work_off_outbox(child())
 
 
 def sweep_here(here: Child, age: float) -> None:
@@ -60,6 +62,8 @@ def sweep_here(here: Child, age: float) -> None:
     work_off()
     with transaction() as connection:
         forget_seen(connection)
+    for channel in work_off_outbox(here):
+        here.sender.call_soon(channel)
 
 
 @app.task(name="bellwire.announce")
