@@ -12,11 +12,20 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 import redis
 
 from models.migrate import upgrade
+
+# A machine that others use too is slow at times; that is no property of what is tested.
+hypothesis.settings.register_profile(
+    "shared",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large],
+)
+hypothesis.settings.load_profile("shared")
 
 pytest_plugins = ("tests.support.seed",)
 
