@@ -19,10 +19,12 @@ from api import (
     events,
     health,
     links,
+    me,
     metrics,
     notifications,
     operators,
     people,
+    preferences,
     providers,
     push_tokens,
     receipts,
@@ -86,8 +88,10 @@ def _make() -> FastAPI:
     errors.install(made)
     for room in (
         events,
+        preferences,  # before {notification_id}
         notifications,
         push_tokens,
+        me,  # before {user_id}
         people,
         routes,
         webhooks,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -109,6 +110,18 @@ def refused_by_database(error: DBAPIError) -> Problem:
         return Problem(409, "bellwire.changed_meanwhile", "Somebody else changed the same thing; please try again.")
     log.warning("database_away", problem=kind)
     return database_away()
+
+
+@contextmanager
+def failing_as(code: str, detail: str) -> Iterator[None]:
+    """500 with a code of its own for what the database could not do in this block; bad input keeps its answer."""
+    try:
+        yield
+    except (DataError, IntegrityError):
+        raise
+    except (DBAPIError, NoConnectionError) as error:
+        log.warning("database_failed", code=code, problem=type(getattr(error, "orig", error)).__name__)
+        raise Problem(500, code, detail, headers={"Retry-After": str(RETRY_AFTER)}) from None
 
 
 def install(app: FastAPI) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from domain.vocabulary import CHANNELS
+
 EVENT_ID: Final = "0192f0c1-2f6a-7b1e-8e55-6f1f3c1a9d01"
 DELIVERY_ID: Final = "0192f0c1-3a10-7c44-9a02-1d2e3f4a5b6c"
 NOTIFICATION_ID: Final = "0192f0c1-3a0f-7d5b-8f3e-0a1b2c3d4e5f"
@@ -111,6 +113,33 @@ USER: Final = {
     "created_at": MOMENT,
     "updated_at": MOMENT,
 }
+ME: Final = {
+    "id": "ana",
+    "name": "Ana",
+    "locale": "de",
+    "time_zone": "Europe/Berlin",
+    "quiet_hours": {"from": "22:00", "to": "07:00"},
+    "digest": {"cron": "0 8 * * *"},
+    "disabled_channels": ["sms"],
+}
+PREFERENCES: Final = [
+    {
+        "group": "identity",
+        "event": None,
+        "customer_id": None,
+        "channels": {**dict.fromkeys(CHANNELS, True), "sms": False},
+        "cadence": "instant",
+        "locked": ["identity.password-changed"],
+    },
+    {
+        "group": "order",
+        "event": "order.created",
+        "customer_id": "0192f0c1-2f6a-7b1e-8e55-6f1f3c1a9d01",
+        "channels": {"email": False},
+        "cadence": "instant",
+        "locked": [],
+    },
+]
 PUSH_TOKEN: Final = {
     "id": "0192f0c1-5c31-7a77-8d34-3f4a5b6c7d8e",
     "platform": "ios",

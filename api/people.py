@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
 
@@ -35,7 +35,7 @@ EXAMPLE: Final = {
 }
 TEXT: Final = {"type": ["string", "null"]}
 LIST: Final = {"type": "array", "items": {"type": "string"}}
-BODY: Final = {
+BODY: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
         "name": TEXT,

@@ -20,6 +20,7 @@ from domain.vocabulary import CHANNEL_ALIASES, CHANNELS, Priority, Severity
 SHIPPED: Final = Path(__file__).with_name("notifications.yaml")
 TEMPLATES: Final = Path(__file__).resolve().parents[1] / "templates"
 BASE: Final = "base"  # the folder of what templates share; it is no template itself
+GROUP_ALIASES: Final = {"chats": "chat"}
 
 TITLE_PLACE: Final = re.compile(r"\{([A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*)\}")
 LONGEST_WINDOW: Final = 30 * 86400  # seconds; the fingerprints of a window are kept that long
@@ -27,7 +28,6 @@ LONGEST_WINDOW: Final = 30 * 86400  # seconds; the fingerprints of a window are 
 _TYPE: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:-]*[A-Za-z0-9])?")
 _TYPE_GLOB: Final = re.compile(r"[A-Za-z0-9_.:*?\[\]!-]+")
 _GROUP: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_GROUP_ALIASES: Final = {"chats": "chat"}
 _DATA_PATH: Final = re.compile(r"data(?:\.[^\s.]+)+")
 _RESOLVER_FIELDS: Final = {"user": "users", "role": "role", "payload": "path", "participants": "path"}
 
@@ -208,7 +208,7 @@ def _group(value: object, at: str) -> str:
     group = check_text(value, at)
     if not _GROUP.fullmatch(group):
         raise InvalidInputError(at, "must be small letters, digits, _ and -, at most 63")
-    return _GROUP_ALIASES.get(group, group)
+    return GROUP_ALIASES.get(group, group)
 
 
 def _audience(fields: Fields) -> tuple[Audience, ...]:

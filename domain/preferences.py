@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from domain.catalogue import EventType
 from domain.event import PreferenceEntry
 
 
@@ -21,3 +22,16 @@ def wants(entries: Iterable[PreferenceEntry], *, group: str, event: str, custome
         if fits and weight > best:
             best, answer = weight, bool(entry.channels[channel])
     return answer
+
+
+def changed(said: Mapping[str, bool], change: Mapping[str, bool | None]) -> dict[str, bool]:
+    """What an entry says after a change: channels that the change does not name stay, None takes a channel out."""
+    merged = {**said, **change}
+    return {channel: wanted for channel, wanted in merged.items() if wanted is not None}
+
+
+def locked(event_types: Iterable[EventType], *, group: str, event: str | None) -> list[str]:
+    """The event types of an entry that are owed to the user (`transactional`): they come whatever it says."""
+    return sorted(
+        one.name for one in event_types if one.transactional and one.group == group and event in (None, one.name)
+    )

@@ -29,6 +29,7 @@ WITH_BODIES = [
     ("POST", "/v1/suppressions"),
     ("PUT", "/v1/providers/smtp"),
 ]
+OF_USERS = [("PUT", "/v1/notifications/preferences"), ("PATCH", "/v1/users/me")]
 LISTS = ["/v1/events", "/v1/deliveries", "/v1/dead-letters", "/v1/users", "/v1/routes", "/v1/webhooks"]
 LISTS += ["/v1/suppressions", "/v1/providers"]
 IN_PATHS = [
@@ -143,6 +144,17 @@ def test_a_body_that_cannot_be_taken_is_refused_in_words(api: Api, method: str, 
         assert answer.json()["detail"]
     else:
         assert answer.status_code in (200, 202)
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+@pytest.mark.parametrize(("method", "path"), OF_USERS)
+def test_a_users_body_that_cannot_be_taken_is_refused_in_words(api: Api, method: str, path: str, body: bytes) -> None:
+    api.key("admin")  # makes the tenant
+    with api.user("u1") as client:
+        answer = client.request(method, path, content=body)
+    if answer.status_code != 200:
+        assert is_problem(answer, 400)
+        assert answer.json()["detail"]
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
@@ -406,6 +418,31 @@ def test_no_json_makes_an_error_of_ours(api: Api, body: Any, where: tuple[str, s
 def test_no_event_makes_an_error_of_ours(api: Api, body: Any) -> None:
     status, answer = raw(api, request(api, b"POST", b"/v1/events", json.dumps(body).encode()))
     assert status in (202, 400, 413), answer
+
+
+entries = st.fixed_dictionaries(
+    {},
+    optional={
+        "group": st.sampled_from(["chats", "billing", "identity"]) | values,
+        "event": st.sampled_from(["billing.payment-failed", "identity.password-changed"]) | values,
+        "customer_id": values,
+        "channels": st.dictionaries(st.sampled_from(["email", "system", "in_app"]) | texts, values) | values,
+        "cadence": values,
+        "locked": values,
+    },
+)
+
+
+@relaxed
+@given(
+    sent=st.tuples(st.just(OF_USERS[0]), st.fixed_dictionaries({"preferences": st.lists(entries | values, max_size=4)}))
+    | st.tuples(st.just(OF_USERS[1]), st.dictionaries(fields | texts, values, max_size=6))
+)
+def test_nothing_that_users_send_makes_an_error_of_ours(api: Api, sent: tuple[tuple[str, str], Any]) -> None:
+    (method, path), body = sent
+    with api.user("u1") as client:
+        answer = client.request(method, path, content=json.dumps(body).encode())
+    assert answer.status_code in (200, 400), answer.text
 
 
 @relaxed

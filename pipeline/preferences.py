@@ -1,0 +1,202 @@
+"""Preferences (A-28, D-3): what a user wants of each group and event type, over which channels, for which customer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, text
+from uuid_utils import uuid7
+
+from config.catalogue import shipped
+from config.fields import check_text
+from domain.catalogue import EventType
+from domain.errors import InvalidInputError
+from domain.preferences import changed, locked
+from domain.vocabulary import CHANNELS
+from pipeline.audit import record
+from pipeline.document import document
+from pipeline.preference_changes import MOST_ENTRIES, Change, Key, check_preferences
+
+ALL_ON: Final[Mapping[str, bool]] = dict.fromkeys(CHANNELS, True)
+
+# Locked until the end of the transaction, so that nobody else (an unsubscribe link, another tab) changes what was read.
+# A user's token is proof enough that the platform knows him, though nobody has put an address of his yet.
+ENSURE_USER = text("INSERT INTO users (tenant, id) VALUES (:tenant, :user_id) ON CONFLICT DO NOTHING")
+LOCK_USER = text("SELECT FROM users WHERE tenant = :tenant AND id = :user_id FOR UPDATE")
+
+READ = text("""
+SELECT group_name, event, customer_id::text, channels, cadence FROM preferences
+WHERE tenant = :tenant AND user_id = :user_id
+ORDER BY group_name, event NULLS FIRST, customer_id NULLS FIRST
+""")
+
+_STORE = """
+INSERT INTO preferences AS p (id, tenant, user_id, group_name, event, customer_id, channels)
+SELECT r.id, :tenant, :user_id, r.group_name, r.event, r.customer_id, r.channels
+FROM jsonb_to_recordset(cast(:entries AS jsonb))
+     AS r(id uuid, group_name text, event text, customer_id uuid, channels jsonb)
+ON CONFLICT (tenant, user_id, group_name, coalesce(event, ''),
+             coalesce(customer_id, '00000000-0000-0000-0000-000000000000'::uuid))
+DO UPDATE SET channels = {channels}, updated_at = now()
+"""
+# What an unsubscribe link has said before the first access stays.
+FILL = text(_STORE.format(channels="excluded.channels || p.channels"))
+STORE = text(_STORE.format(channels="excluded.channels"))
+DROP_EMPTY = text("DELETE FROM preferences WHERE tenant = :tenant AND user_id = :user_id AND channels = '{}'")
+
+
+def get_preferences(
+    connection: Connection, *, tenant: str, user_id: str, customers: Collection[str], actor: str, remote: str | None
+) -> list[dict[str, Any]]:
+    """What a user wants, for all customers and for each of `customers`; by group, the group's own entry first.
+
+    The first time, and after the catalogue has grown, the entries of its groups are made, with every channel on (A-30).
+
+    Raises:
+        InvalidInputError: the user's id cannot be one.
+    """
+    owner = {"tenant": tenant, "user_id": check_text(user_id, "user_id")}
+    stored = _read(connection, owner)
+    missing = _missing(stored)
+    if missing:
+        _lock(connection, owner)
+        _fill(connection, owner, missing, actor, remote)
+        stored = _read(connection, owner)
+    return _shown(stored, customers)
+
+
+def put_preferences(
+    connection: Connection,
+    *,
+    tenant: str,
+    user_id: str,
+    customers: Collection[str],
+    body: object,
+    actor: str,
+    remote: str | None = None,
+) -> list[dict[str, Any]]:
+    """Change the entries that `body` names, all or none; it counts for whatever is claimed after the commit (E-46).
+
+    Args:
+        body: ``{"preferences": [{"group", "event", "customer_id", "channels", "cadence"}]}``; an entry as
+            `get_preferences` shows it is taken too.
+
+    Raises:
+        InvalidPreferenceError: an entry names something that is not there, or that cannot be switched off.
+        InvalidInputError: anything else, naming the field: ``preferences[3].channels.email``.
+    """
+    owner = {"tenant": tenant, "user_id": check_text(user_id, "user_id")}
+    _lock(connection, owner)
+    _fill(connection, owner, _missing(_read(connection, owner)), actor, remote)
+    stored = _read(connection, owner)
+    changes = check_preferences(body, _known(stored), customers)
+    before = {_key(row): row.channels for row in stored}
+    after = {one.key: _after(one, before) for one in changes}
+    differing = [key for key, channels in after.items() if channels != before.get(key, {})]
+    if len(before.keys() | {key for key in differing if after[key]}) > MOST_ENTRIES:
+        raise InvalidInputError("preferences", f"would come to more than {MOST_ENTRIES} entries of this user")
+    _store(connection, STORE, owner, {key: after[key] for key in differing})
+    connection.execute(DROP_EMPTY, owner)
+    record(
+        connection,
+        tenant=tenant,
+        actor=actor,
+        action="preference.put",
+        subject=user_id,
+        before={"preferences": [_told(key, before[key]) for key in differing if key in before]},
+        after={"preferences": [_told(key, after[key]) for key in differing]},
+        remote=remote,
+    )
+    return _shown(_read(connection, owner), customers)
+
+
+def _types() -> Collection[EventType]:
+    return shipped().event_types.values()
+
+
+def _known(stored: Sequence[Row[Any]]) -> dict[str, set[str]]:
+    """The event types by group: the catalogue's, and what the user has unsubscribed from though nobody lists it."""
+    known: dict[str, set[str]] = {}
+    for group, event in [
+        *((one.group, one.name) for one in _types()),
+        *((row.group_name, row.event) for row in stored),
+    ]:
+        known.setdefault(group, set()).update(() if event is None else (event,))
+    return known
+
+
+def _missing(stored: Sequence[Row[Any]]) -> list[str]:
+    """The groups whose entry is not there or does not name every channel."""
+    whole = {row.group_name for row in stored if _is_default(_key(row)) and ALL_ON.keys() <= row.channels.keys()}
+    return sorted(shipped().groups - whole)
+
+
+def _is_default(key: Key) -> bool:
+    """Whether it is an entry that every user has."""
+    return key[0] in shipped().groups and key[1:] == (None, None)
+
+
+def _after(change: Change, before: Mapping[Key, Mapping[str, bool]]) -> dict[str, bool]:
+    said = changed(before.get(change.key, {}), change.channels)
+    return {**ALL_ON, **said} if _is_default(change.key) else said
+
+
+def _lock(connection: Connection, owner: Mapping[str, str]) -> None:
+    connection.execute(ENSURE_USER, owner)
+    connection.execute(LOCK_USER, owner)
+
+
+def _fill(
+    connection: Connection, owner: Mapping[str, str], groups: Sequence[str], actor: str, remote: str | None
+) -> None:
+    if not groups:
+        return
+    _store(connection, FILL, owner, {(group, None, None): ALL_ON for group in groups})
+    record(
+        connection,
+        tenant=owner["tenant"],
+        actor=actor,
+        action="preference.create",
+        subject=owner["user_id"],
+        after={"groups": groups},
+        remote=remote,
+    )
+
+
+def _store(
+    connection: Connection, statement: Any, owner: Mapping[str, str], entries: Mapping[Key, Mapping[str, bool]]
+) -> None:
+    rows = [
+        {"id": str(uuid7()), "group_name": group, "event": event, "customer_id": customer, "channels": channels}
+        for (group, event, customer), channels in entries.items()
+    ]
+    if rows:
+        connection.execute(statement, {**owner, "entries": document(rows)})
+
+
+def _read(connection: Connection, owner: Mapping[str, str]) -> Sequence[Row[Any]]:
+    return connection.execute(READ, owner).all()
+
+
+def _key(row: Row[Any]) -> Key:
+    return row.group_name, row.event, row.customer_id
+
+
+def _shown(stored: Sequence[Row[Any]], customers: Collection[str]) -> list[dict[str, Any]]:
+    """Entries as the API shows them; those for customers that the token does not name are left out."""
+    return [
+        {
+            **_told(_key(row), row.channels),
+            "cadence": row.cadence,
+            "locked": locked(_types(), group=row.group_name, event=row.event),
+        }
+        for row in stored
+        if row.customer_id is None or row.customer_id in customers
+    ]
+
+
+def _told(key: Key, channels: Mapping[str, bool]) -> dict[str, Any]:
+    group, event, customer = key
+    said = {channel: channels[channel] for channel in CHANNELS if channel in channels}
+    return {"group": group, "event": event, "customer_id": customer, "channels": said}
