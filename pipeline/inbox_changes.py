@@ -58,10 +58,12 @@ def mark_read(connection: Connection, reader: Reader, notification_id: str, *, r
     return Marked(notification_of(marked), True)
 
 
-def mark_all_read(connection: Connection, reader: Reader, *, upto: int, customer_id: str | None = None) -> int:
-    """Mark at most `MOST_MARKED` of the unread notifications up to that number; how many. 0: there are no more."""
+def mark_all_read(
+    connection: Connection, reader: Reader, *, upto: int, customer_id: str | None = None, most: int = MOST_MARKED
+) -> int:
+    """Mark at most `most` of the unread notifications up to that number. Fewer, if there are no more; how many."""
     customer = None if customer_id is None else check_uuid(customer_id, "customer_id")
-    values = reader.values(customer_id=customer, upto=upto, most=MOST_MARKED)
+    values = reader.values(customer_id=customer, upto=upto, most=most)
     marked = connection.execute(MARK_ALL, values).rowcount
     if marked:
         _record(connection, reader, "inbox.read", reader.user_id, {"updated": marked, "customer_id": customer})

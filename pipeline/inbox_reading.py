@@ -129,11 +129,12 @@ def list_notifications(
     cursor: str | None = None,
     limit: int = 50,
     offset: int = 0,
+    looked_at: int = MOST_LOOKED_AT,
 ) -> dict[str, Any]:
     """A page of the inbox, the newest first, with the counts of what is read and unread in it.
 
     `total` is of what was asked for, `unread` of the same customers whatever the status. Both are exact up to
-    `MOST_LOOKED_AT` notifications. A customer whom the reader may not see has none.
+    `looked_at` notifications. A customer whom the reader may not see has none.
 
     Raises:
         InvalidInputError: naming the field.
@@ -146,14 +147,14 @@ def list_notifications(
     if cursor is not None and offset:
         raise InvalidInputError("offset", "cannot be given together with cursor")
     before = None if cursor is None else _number(cursor)
-    values = reader.values(customer_id=customer, looked_at=MOST_LOOKED_AT)
+    values = reader.values(customer_id=customer, looked_at=looked_at)
     counts = connection.execute(COUNT, values).one()
     asked = {**values, "before": before or counts.last + 1, "offset": offset, "most": limit + 1}
-    if status == "unread" and counts.looked_at < MOST_LOOKED_AT:
+    if status == "unread" and counts.looked_at < looked_at:
         floor = 1
         rows = connection.execute(PAGE_OF_UNREAD, asked).all()
     else:
-        floor = max(1, asked["before"] - MOST_LOOKED_AT - offset)
+        floor = max(1, asked["before"] - looked_at - offset)
         read = {"all": None, "read": True, "unread": False}[status]
         rows = connection.execute(PAGE, {**asked, "floor": floor, "read": read}).all()
     totals = {"read": counts.read, "unread": counts.unread, "all": counts.read + counts.unread}
@@ -200,9 +201,16 @@ def since(
     return [Frame(tenant, user_id, row.sequence, notification_of(row)) for row in rows]
 
 
-def unread(connection: Connection, *, tenant: str, user_id: str, customers: Sequence[str] | None = None) -> int:
-    """How many notifications are unread: exact up to `MOST_LOOKED_AT`, which is answered for any more."""
-    values = Reader(tenant, user_id, customers).values(looked_at=MOST_LOOKED_AT)
+def unread(
+    connection: Connection,
+    *,
+    tenant: str,
+    user_id: str,
+    customers: Sequence[str] | None = None,
+    most: int = MOST_LOOKED_AT,
+) -> int:
+    """How many notifications are unread: exact up to `most`, which is answered for any more."""
+    values = Reader(tenant, user_id, customers).values(looked_at=most)
     return int(connection.execute(COUNT_UNREAD, values).scalar_one())
 
 
