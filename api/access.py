@@ -43,6 +43,11 @@ class Caller:
     key_id: str | None = None
     customers: tuple[str, ...] = ()
 
+    @property
+    def publisher(self) -> str:
+        """Whose share of what may be published a request uses up."""
+        return f"{self.tenant}\0{self.actor}"
+
     def may(self, role: str) -> bool:
         """Whether the role is theirs; each includes the ones before."""
         return self.role is not None and ROLES.index(self.role) >= ROLES.index(role)

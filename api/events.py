@@ -59,7 +59,10 @@ IDEMPOTENCY_KEY: Final = {
     openapi_extra={**described({"oneOf": [EVENT, MANY]}, examples=EXAMPLES), "parameters": [IDEMPOTENCY_KEY]},
 )
 async def publish_events(request: Request) -> Response:
-    """Publish one event, or up to 1,000 of which all or none are taken. 202 means: stored in PostgreSQL."""
+    """Publish one event, or up to 1,000 of which all or none are taken. 202 means: stored in PostgreSQL.
+
+    A key that publishes more in a minute than it may gets 429 and, in ``Retry-After``, when to send the request again.
+    """
     caller = await publisher_of(request)
     key = _idempotency_key(request)
     body = await read_body(request)
@@ -68,7 +71,7 @@ async def publish_events(request: Request) -> Response:
     else:
         events, single = _events(body, caller.tenant)
     intake: Intake = request.app.state.intake
-    taken = await intake.submit(_submission(caller, events, key, body), len(body))
+    taken = await intake.submit(_submission(caller, events, key, body), len(body), caller.publisher)
     if taken is Refusal.REVOKED:
         raise revoked(request)
     if taken is Refusal.OTHER_BODY:

@@ -17,6 +17,8 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from api.errors import Problem, database_away, refused_by_database
+from api.limits import EventLimits
+from config.settings import settings
 from models.engine import transaction
 from pipeline.intake import Refusal, Submission, Taken, take_in
 from tasks.bells import ring_ingest
@@ -39,6 +41,7 @@ Outcome = Taken | Refusal | Problem
 class _Waiting:
     submission: Submission
     size: int
+    publisher: str
     answer: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -51,19 +54,23 @@ class Intake:
         self._bytes = 0
         self._more = threading.Condition()
         self._stopping = False
+        url = settings().redis_url
+        self._limits = EventLimits(settings().events_per_minute, url.get_secret_value() if url else None)
         self._thread = threading.Thread(target=self._work, name="intake", daemon=True)
         self._thread.start()
 
-    async def submit(self, submission: Submission, size: int) -> Taken | Refusal:
+    async def submit(self, submission: Submission, size: int, publisher: str) -> Taken | Refusal:
         """Store the events of a request and return once they are committed.
 
         Args:
             size: bytes of the request's body.
+            publisher: who has a limit of his own on what he may publish.
 
         Raises:
-            Problem: 503 when the database is away or does not keep up, 400 for what it cannot store.
+            Problem: 503 when the database is away or does not keep up, 400 for what it cannot store, 429 for what is
+                too much in a minute.
         """
-        waiting = _Waiting(submission, size)
+        waiting = _Waiting(submission, size, publisher)
         with self._more:
             if self._bytes > MOST_WAITING_BYTES:
                 raise database_away()
@@ -93,8 +100,14 @@ class Intake:
 
     def _work(self) -> None:
         while batch := self._next():
-            outcomes = _store([one.submission for one in batch])
+            outcomes = self._outcomes(batch)
             self._loop.call_soon_threadsafe(_deliver, batch, outcomes)
+
+    def _outcomes(self, batch: Sequence[_Waiting]) -> list[Outcome]:
+        refused = self._limits.refused([(one.publisher, len(one.submission.events)) for one in batch])
+        admitted = [one.submission for one, problem in zip(batch, refused, strict=True) if problem is None]
+        stored = iter(_store(admitted) if admitted else ())
+        return [problem or next(stored) for problem in refused]
 
     def _next(self) -> list[_Waiting]:
         """What waits, as far as it fits into one transaction. Empty at the end."""

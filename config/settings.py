@@ -81,6 +81,11 @@ class Settings(BaseSettings):
         le=64,
         description="Processes of the local stack's worker. More: more memory (40 MiB each) and more cores used.",
     )
+    events_per_minute: int = Field(
+        600_000,
+        ge=0,
+        description="Events that one API key may publish over HTTP in a minute; more get 429. 0: as many as it likes.",
+    )
     batch_size: int = Field(200, ge=1, le=1000, description="Deliveries claimed and events routed at once.")
     ack_ttl: int = Field(7 * 86400, gt=0, description="How long an acknowledged issue stays silent.")
     retention_days: int = Field(90, gt=0, description="How long finished work is kept.")
