@@ -19,6 +19,10 @@ from api import (
     events,
     health,
     links,
+    live_sending,
+    live_sse,
+    live_tickets,
+    live_websocket,
     me,
     metrics,
     notifications,
@@ -34,6 +38,7 @@ from api import (
     webhooks,
 )
 from api.intake import Intake
+from api.live import Live
 from api.probes import Servers
 from config.logging import configure
 from config.settings import settings
@@ -56,9 +61,12 @@ async def _running(app: FastAPI) -> AsyncIterator[None]:
     app.state.servers = Servers()
     app.state.figures = metrics.Figures(app.state.servers)
     app.state.intake = intake = Intake()
+    app.state.live = live = Live(settings())
+    live.start()
     _spare_the_collector()
     log.info("started")
     yield
+    await live.stop()
     await run_in_threadpool(intake.stop, LAST_COMMIT)
     await run_in_threadpool(ringer().flush, 2)
     engine().dispose()
@@ -88,6 +96,10 @@ def _make() -> FastAPI:
     errors.install(made)
     for room in (
         events,
+        live_sse,  # before {notification_id}, as the next
+        live_tickets,
+        live_sending,
+        live_websocket,
         preferences,  # before {notification_id}
         notifications,
         push_tokens,

@@ -55,6 +55,7 @@ async def metrics(request: Request) -> Response:
     families = [*await figures.of_database(), *await figures.of_queues(), *await figures.of_breakers()]
     intake: Intake = request.app.state.intake
     families.append(_gauge("bellwire_intake_waiting", "Requests here that wait for the next commit.", intake.waiting))
+    families += request.app.state.live.metrics()
     registry = CollectorRegistry()
     registry.register(_Fixed([*families, *REQUESTS.collect(), *LATENCY.collect()]))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)

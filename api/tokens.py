@@ -27,6 +27,7 @@ PUBLISHED_ALGORITHMS: Final = ("RS256", "ES256")
 
 MOST_CHARACTERS: Final = 8_192
 MOST_CUSTOMERS: Final = 1_000
+FAR_AWAY: Final = 32_503_680_000  # the year 3000: a token may name any number, a clock may not
 FETCH_PATIENCE: Final = 3.0  # seconds
 FRESH: Final = 300.0  # seconds that fetched keys are used without asking again
 PAUSE: Final = 5.0  # seconds between two questions, whatever key ids tokens name
@@ -38,12 +39,17 @@ class InvalidTokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says. `role` is None unless it is one of ours: platforms use the claim for words of their own."""
+    """What a token says. `role` is None unless it is one of ours: platforms use the claim for words of their own.
+
+    Attributes:
+        expires_at: in seconds since 1970.
+    """
 
     user_id: str
     tenant: str
     customers: tuple[str, ...]
     role: str | None
+    expires_at: float
 
 
 class PublishedKeys:
@@ -138,4 +144,10 @@ def _read(claims: Mapping[str, Any]) -> Claims:
     if not isinstance(customers, list) or len(customers) > MOST_CUSTOMERS or not all(map(is_uuid, customers)):
         raise InvalidTokenError("has customers that are no list of UUIDs")
     role = claims.get("role")
-    return Claims(user_id, tenant, tuple(one.lower() for one in customers), role if role in ROLES else None)
+    return Claims(
+        user_id,
+        tenant,
+        tuple(one.lower() for one in customers),
+        role if role in ROLES else None,
+        float(min(int(claims["exp"]), FAR_AWAY)),
+    )

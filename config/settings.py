@@ -98,6 +98,19 @@ class Settings(BaseSettings):
         description="Where the local stack's Flower listens, on 127.0.0.1 only; 0 takes a free port.",
     )
     server_id: str | None = Field(None, description="The name of this server in a cluster; default: the host's name.")
+    live_connections_per_user: int = Field(
+        10,
+        ge=1,
+        le=1000,
+        description="Streams that a user may have open on one API process: tabs and devices. More are refused.",
+    )
+    live_heartbeat: float = Field(
+        15.0,
+        gt=0,
+        le=60,
+        description="How often streams show that they live. Who takes nothing for as long is cut off. Longer: less work,"
+        " and proxies that close quiet connections may cut them.",
+    )
     dead_letter_queue_length: int = Field(
         10_000,
         gt=0,

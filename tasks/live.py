@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from redis import Redis, RedisError
@@ -17,6 +18,7 @@ from pipeline.inbox import Frame
 log = structlog.get_logger(__name__)
 
 NOTIFICATIONS = "ws:notification"
+BROADCASTS = "ws:broadcast"
 
 
 @cache
@@ -46,14 +48,50 @@ def show_unread(tenant: str, user_id: str, unread: int) -> None:
     _publish([{"tenant": tenant, "userId": user_id, "unread": unread, "targetServerId": None}])
 
 
-def _publish(messages: Sequence[dict[str, Any]]) -> None:
+def show_directly(tenant: str, user_ids: Sequence[str] | None, notification: Mapping[str, Any]) -> bool:
+    """Publish a notification that is in nobody's inbox, to users or to the whole tenant; whether it was published."""
+    message = {"tenant": tenant, "sequence": None, "notification": notification, "targetServerId": None}
+    users: Sequence[str | None] = [None] if user_ids is None else user_ids
+    return _publish([{**message, "userId": user_id} for user_id in users])
+
+
+def broadcast(tenant: str, message: str, sender_id: str, timestamp: str) -> bool:
+    """Publish a message to everyone connected in a tenant (E-10); whether it was published. Nobody keeps it."""
+    document = {"tenant": tenant, "message": message, "senderId": sender_id, "timestamp": timestamp}
+    return _publish([{**document, "targetServerId": None}], BROADCASTS)
+
+
+def presence_key(tenant: str, user_id: str) -> str:
+    """Where Redis has a user's connections (E-4): connection -> ``{serverId, connectedAt, deviceId}``."""
+    return f"ws:connections:{quote(tenant, safe='')}:{user_id}"
+
+
+def connected(people: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Which of these users, as tenant and id, have a live connection to any server; none while Redis is away."""
+    client = _client() if people else None
+    if client is None:
+        return set()
+    try:
+        with client.pipeline(transaction=False) as pipe:
+            for tenant, user_id in people:
+                pipe.exists(presence_key(tenant, user_id))
+            found = pipe.execute()
+    except RedisError as error:
+        log.warning("presence_not_known", people=len(people), problem=type(error).__name__)
+        return set()
+    return {person for person, here in zip(people, found, strict=True) if here}
+
+
+def _publish(messages: Sequence[dict[str, Any]], channel: str = NOTIFICATIONS) -> bool:
     client = _client() if messages else None
     if client is None:
-        return
+        return not messages
     try:
         with client.pipeline(transaction=False) as pipe:
             for message in messages:
-                pipe.publish(NOTIFICATIONS, json.dumps(message, ensure_ascii=False))
+                pipe.publish(channel, json.dumps(message))
             pipe.execute()
     except RedisError as error:
         log.warning("live_not_shown", messages=len(messages), problem=type(error).__name__)
+        return False
+    return True
