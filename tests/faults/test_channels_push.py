@@ -17,6 +17,7 @@ from workers.receivers.together import Receivers
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240), pytest.mark.mission("C-7", "E-12")]
 
 USERS, DEVICES = 25, 20  # as many as a user may have
+FEW = 5  # that may meet one connection too many that ends
 
 
 @pytest.fixture
@@ -47,7 +48,9 @@ def test_a_goodbye_in_the_middle_of_five_hundred_pushes_loses_and_doubles_none(
         apns.say_goodbye()
         site.wait_until_settled(len(published), 40)
         deliveries = check_invariants(site, receivers.webhook, published, carried=(apns,), duplicates=False)
+        failed = site.rows("SELECT detail FROM attempts WHERE outcome <> 'sent'")
     assert not apns.goodbyes
     assert sorted(one.target for one in apns.received if one.accepted) == tokens
-    pushed = [one for one in deliveries if one["channel"] == "push"]
-    assert {(one["status"], *one["outcomes"]) for one in pushed} == {("sent", "sent")}
+    assert {one["status"] for one in deliveries} == {"sent"}
+    assert not any("unknown" in one["outcomes"] for one in deliveries), failed
+    assert len(failed) <= FEW, failed
