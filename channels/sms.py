@@ -22,6 +22,7 @@ from channels.base import Bulkhead, Message
 from channels.characters import characters, clean
 
 BULKHEAD: Final = Bulkhead(concurrent=32, waiting=64)
+LONG_WORD: Final = 20  # characters; a longer one is cut through
 
 _ALONE: Final = {"GSM-7": 160, "UCS-2": 70}  # what a message of one part holds
 _JOINED: Final = {"GSM-7": 153, "UCS-2": 67}  # what each part holds when there are more
@@ -80,7 +81,7 @@ def _parts(sizes: Sequence[int], encoding: Encoding) -> int:
 
 
 def cut(text: str, most_segments: int) -> str:
-    """At most so many parts of it, ending between two characters, with an ellipsis if any are missing.
+    """At most so many parts of it, ending between two words (a long one: two characters), with an ellipsis if any miss.
 
     Where only the end of a text needs the wide alphabet, what comes before it in the narrow one may be more.
     """
@@ -96,7 +97,19 @@ def _fitting(seen: Sequence[str], ellipsis: str, most_segments: int) -> str:
         return segments("".join(seen[:kept]) + ellipsis).count
 
     kept = bisect_right(range(len(seen) + 1), most_segments, key=count) - 1
-    return "".join(seen[:kept]).rstrip() + ellipsis
+    return "".join(seen[: _word_end(seen, kept)]).rstrip().rstrip(".,;:") + ellipsis
+
+
+def _word_end(seen: Sequence[str], kept: int) -> int:
+    """Where the last whole word within `kept` characters ends; `kept` itself where that costs more than a word."""
+    if kept == len(seen) or seen[kept].isspace():
+        return kept
+    return next((at for at in range(kept - 1, max(0, kept - LONG_WORD), -1) if seen[at].isspace()), kept)
+
+
+def shortened(text: str, most_segments: int) -> str:
+    """What is sent of it."""
+    return cut(_plainest(clean(text)), most_segments)
 
 
 def fits(text: str, most_segments: int) -> bool:

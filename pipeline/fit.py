@@ -15,11 +15,10 @@ from pipeline import wording
 TELEGRAM_LENGTH: Final = (
     4096  # UTF-16 units, counted by Telegram without the escapes; with them we are on the safe side
 )
-SMS_LENGTH: Final = 1530  # characters: ten parts, the most that a provider may be told to send
+SMS_LENGTH: Final = 2000  # characters; ten parts, the most that a provider may be told to send, hold 1530
 MOST_DATA: Final = 2048  # bytes of JSON; FCM and APNs take 4 KB with the words
 
 _BLANK_LINES: Final = re.compile(r"[ \t]*\n(?:[ \t]*\n)+")
-_MOST_LINES: Final = 8
 _ENDS: Final = ".,:;!?…"
 _PICTURE: Final = re.compile(r"https://[^\s<>\"'\\]{3,2000}", re.IGNORECASE)
 
@@ -55,16 +54,21 @@ def and_more(title: str, count: int, limit: int) -> str:
     return wording.cut(title, limit - len(more)) + more
 
 
-def text_message(text: str, link: str | None, segments: int) -> str:
-    """The lines of `text` as one: as many as travel in so many parts, and at the end the link if it does too.
+def text_message(text: str, link: str | None, segments: int, spare: str = "") -> str:
+    """The lines of `text` as one, and at the end the link if both travel whole in so many parts.
 
-    The first stays however long it is; the provider cuts it.
+    Else as many words as do, with an ellipsis and no link. `spare` is a first line that says nothing by itself: it is
+    given up before anything else.
     """
-    lines = [line for line in text.split("\n")[:_MOST_LINES] if line.strip()] or [""]
-    while len(lines) > 1 and not sms.fits(in_one_line("\n".join(lines), SMS_LENGTH), segments):
-        lines.pop()
-    said = in_one_line("\n".join(lines), SMS_LENGTH)
-    return f"{said} {link}" if link and sms.fits(f"{said} {link}", segments) else said
+    said = in_one_line(text, SMS_LENGTH)
+    if link and sms.fits(f"{said} {link}", segments):
+        return f"{said} {link}"
+    if sms.fits(said, segments):
+        return said
+    first, _, rest = text.strip().partition("\n")
+    rest = in_one_line(rest, SMS_LENGTH)
+    kept = rest if spare and rest and first.strip().rstrip(_ENDS) == spare.rstrip(_ENDS) else said
+    return kept if sms.fits(kept, segments) else sms.shortened(kept, segments)
 
 
 def lines_within(text: str, limit: int) -> str:

@@ -179,7 +179,9 @@ def _in_app(kind: _Kind, context: Context) -> Content:
 
 def _sms(kind: _Kind, context: Context) -> Content:
     values = _short(kind, context)
-    text = text_message(kind.run("sms.txt", values), values["link_url"], settings().sms_segments)
+    title = values["title"]
+    spare = title if title.casefold() == wording.label(context.event.type).casefold() else ""  # it names the type only
+    text = text_message(kind.run("sms.txt", values), values["link_url"], settings().sms_segments, spare)
     return Content(values["title"], text, None, values["link_url"], values["link_text"])
 
 

@@ -103,19 +103,61 @@ def test_an_event_without_data_still_says_something(context: Make, channel: str,
         ("It burns.\nIn Berlin", None, 1, "It burns. In Berlin"),
         ("a" * 125, LINK, 1, f"{'a' * 125} {LINK}"),
         ("a" * 126, LINK, 1, "a" * 126),
+        ("a" * 160, LINK, 1, "a" * 160),
         ("a" * 126, LINK, 2, f"{'a' * 126} {LINK}"),
         ("é" * 100, LINK, 1, f"{'é' * 100} {LINK}"),
         ("青" * 35, LINK, 1, f"{'青' * 35} {LINK}"),
         ("青" * 36, LINK, 1, "青" * 36),
-        ("one.\n" + "b" * 200, LINK, 1, f"one. {LINK}"),
+        ("one.\n" + "b" * 200, LINK, 1, f"one. {'b' * 152}..."),
+        ("one.\n" + "青" * 200, LINK, 1, f"one. {'青' * 64}…"),
         ("one.\n" + "b" * 200, LINK, 2, f"one. {'b' * 200} {LINK}"),
-        ("a" * 500 + "\nmore", None, 1, "a" * 500),
+        ("a" * 500 + "\nmore", None, 1, "a" * 157 + "..."),
+        ("a" * 150 + " bcdefghijkl", None, 1, "a" * 150 + "..."),
+        ("“a”" + " b" * 100, None, 1, '"a"' + " b" * 77 + "..."),
         ("“quoted”\nrest…", None, 1, "“quoted”; rest…"),
         ("", None, 1, ""),
     ],
 )
-def test_a_text_message_takes_whole_lines_and_then_the_link(text: str, link: str | None, parts: int, sent: str) -> None:
+def test_a_text_message_says_as_much_as_fits_and_the_link_only_beside_the_whole(
+    text: str, link: str | None, parts: int, sent: str
+) -> None:
     assert text_message(text, link, parts) == sent
+
+
+SENTENCE = (
+    "The disk of the database server in Frankfurt is nearly full, so please free some space or add a volume before"
+    " tonight, since the backup will stop at 1 am."
+)
+RUSSIAN = (
+    "Сервер базы данных во Франкфурте почти заполнен, освободите место или добавьте том до вечера, иначе архив встанет."
+)
+
+
+@pytest.mark.mission("E-33")
+@pytest.mark.parametrize(
+    ("event", "data", "sent"),
+    [
+        ("hello", {"text": "All is well."}, f"Hello. All is well. {LINK}"),
+        ("hello", {"text": SENTENCE}, SENTENCE),
+        ("hello", {"text": f"{SENTENCE} Ask us if in doubt ..."}, f"{SENTENCE[:-1]}..."),
+        ("disk.full", {"title": "Disk Full", "text": SENTENCE}, SENTENCE),
+        ("disk.full", {"title": "Frankfurt", "text": SENTENCE}, f"Frankfurt. {SENTENCE[:-9]}..."),
+        ("hello", {"text": RUSSIAN}, "Сервер базы данных во Франкфурте почти заполнен, освободите место или…"),
+        ("hello", {"text": "Я" * 70}, "Я" * 70),
+        ("hello", {"text": "Я" * 71}, "Я" * 69 + "…"),
+        (
+            "task.failed",
+            {"task": "The nightly import", "error": SENTENCE},
+            f"The nightly import failed. {SENTENCE[:129].rpartition(' ')[0]}...",
+        ),
+    ],
+)
+def test_the_sentence_arrives_and_what_gives_way_is_the_link_and_a_title_that_says_nothing(
+    context: Make, event: str, data: dict[str, str], sent: str
+) -> None:
+    text = render("sms", "task" if event == "task.failed" else "default", context(event, data)).text
+    assert text == sent
+    assert segments(text).count == 1
 
 
 @pytest.mark.parametrize(
