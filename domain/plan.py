@@ -15,6 +15,7 @@ from domain.vocabulary import CHANNELS, Reason, Severity
 
 MOST_NAMED = 1_000  # users in one list of an event's data; the door takes as many recipients
 DISABLED = {"email": Reason.EMAIL_DISABLED, "sms": Reason.SMS_DISABLED, "push": Reason.PUSH_DISABLED}
+UNREMARKABLE = {Reason.CHANNEL_NOT_BUILT, Reason.NO_WEBHOOKS_CONFIGURED}  # true of nearly everybody
 EVERYONE = ""  # stands for all users in the set of those whom an acknowledgement silenced
 
 
@@ -226,7 +227,8 @@ def _fill(
 
     Args:
         channels: those that routes named for him, each with a reason if it is not used all the same.
-        extra: channels that were added for everybody; one that cannot be used needs no reason.
+        extra: channels that were added for everybody; that one cannot be used is told of what is critical only, for
+            it would be stored with every event and every recipient.
         taken: the channels and addresses that this event goes to already, whoever shares them.
     """
     person, skipped = notification.person, []
@@ -245,9 +247,14 @@ def _fill(
                 continue
             taken.add(way)
             notification.deliveries.append(delivery)
-        if reason is not None and channel in channels:
+        if reason is not None and (channel in channels or _is_worth_telling(reason, event)):
             skipped.append(Skipped(person.label, channel, reason))
     return skipped
+
+
+def _is_worth_telling(reason: Reason, event: Event) -> bool:
+    """Whether somebody may ask why a channel that was added for everybody was not used."""
+    return event.severity is Severity.CRITICAL and reason not in UNREMARKABLE
 
 
 def _on_channel(

@@ -7,11 +7,16 @@ from typing import Any
 
 from domain.states import EventStatus
 from domain.vocabulary import Reason
-from pipeline.reasons import outcome_in_words, reason_in_words, status_in_words
+from pipeline.explain_delivery import delivery_in_words
+from pipeline.reasons import reason_in_words
 
 
-def explained(event: Mapping[str, Any]) -> dict[str, Any]:
-    """What an event of the ledger came to and why; every entry has its sentence in ``words``."""
+def explained(event: Mapping[str, Any], suppressions: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What an event of the ledger came to and why; every entry has its sentence in ``words``.
+
+    Args:
+        suppressions: what the suppression list says now of the deliveries' addresses; see `suppressions_of`.
+    """
     deliveries = [
         *(delivery for one in event["notifications"] for delivery in one["deliveries"]),
         *event["deliveries"],
@@ -25,7 +30,10 @@ def explained(event: Mapping[str, Any]) -> dict[str, Any]:
         "words": _in_short(event, deliveries),
         "routes": [{**route, "words": _of_route(route)} for route in event["routes"]],
         "skipped": [{**one, "words": _of_skipped(one)} for one in event["skipped"]],
-        "deliveries": [{**delivery, "words": _of_delivery(delivery)} for delivery in deliveries],
+        "deliveries": [
+            {**delivery, "words": delivery_in_words(delivery, suppressions.get(delivery["id"]))}
+            for delivery in deliveries
+        ],
         "acknowledged": [
             {name: one[name] for name in ("id", "recipient", "ack_by_user_id", "ack_at", "ack_note")}
             for one in event["notifications"]
@@ -56,29 +64,6 @@ def _in_short(event: Mapping[str, Any], deliveries: list[Any]) -> str:
 
 def _of_route(route: Mapping[str, Any]) -> str:
     return "matched" if route["matched"] else reason_in_words(route["reason"]) or "did not match"
-
-
-def _of_delivery(delivery: Mapping[str, Any]) -> str:
-    if delivery["channel"] == "in_app" and delivery["status"] == "sent":
-        return "It is in the inbox."
-    if delivery["reason"] == Reason.PREVIEW:
-        return f"It is {reason_in_words(delivery['reason'])}; `bellwire previews ID` shows it."
-    if delivery["folded_into"] is not None:
-        return f"It is told in one message together with delivery {delivery['folded_into']}."
-    said = _in_state(delivery)
-    last = delivery["attempts"][-1] if delivery["attempts"] else None
-    if last is None or last["outcome"] == "sent":
-        return said
-    return f"{said} Attempt {last['number']} ({outcome_in_words(last['outcome'])}): {last['detail']}."
-
-
-def _in_state(delivery: Mapping[str, Any]) -> str:
-    """Where it stands and why, in one sentence."""
-    if delivery["reason"] == Reason.RETRY and delivery["due_at"]:
-        return f"The last attempt failed; the next is due at {delivery['due_at']}."
-    sentence = status_in_words(delivery["status"])
-    reason = reason_in_words(delivery["reason"])
-    return f"{sentence[:-1]}: {reason}." if reason else sentence
 
 
 def _of_skipped(one: Mapping[str, Any]) -> str | None:

@@ -17,6 +17,7 @@ from pipeline.moments import written
 from pipeline.notification import COLUMNS as NOTIFICATION
 from pipeline.notification import notification_of
 from pipeline.receipts import receipts_of
+from pipeline.suppressed import suppressions_of
 from pipeline.wording import mask
 
 # Rows that one page looks at when a filter leaves most of them out. The page may then be short, or empty, with a cursor
@@ -95,7 +96,7 @@ def read_event(connection: Connection, *, tenant: str | None, event_id: str) -> 
 def explain_event(connection: Connection, *, tenant: str | None, event_id: str) -> dict[str, Any] | None:
     """Why an event came to what it came to, in words; None when there is no such event."""
     event = read_event(connection, tenant=tenant, event_id=event_id)
-    return None if event is None else explained(event)
+    return None if event is None else explained(event, suppressions_of(connection, event_id))
 
 
 def list_events(
@@ -144,7 +145,8 @@ def list_dead_letters(
 ) -> dict[str, Any]:
     """A page of what waits for a person, the newest first, with the causes of all that the filters leave.
 
-    A cause names how many there are and the newest of them as an example.
+    A cause names how many there are and the newest of them as an example. `detail`: what made it one; of what bounced,
+    the receipt's.
     """
     asked = conditions(filters, DEAD_LETTER_FILTERS)
     most = check_limit(limit)
@@ -153,11 +155,14 @@ def list_dead_letters(
     if cursor is not None:
         before, values["cursor"] = "l.delivery_id < cast(:cursor AS uuid)", check_uuid(cursor, "cursor")
     where = " AND ".join((_owner("l", tenant), before, *asked.range, *asked.rest))
-    page = f"""SELECT {DELIVERY} FROM dead_letters l JOIN deliveries d ON d.id = l.delivery_id {OF_DELIVERY}
+    page = f"""SELECT {DELIVERY}, l.detail FROM dead_letters l JOIN deliveries d ON d.id = l.delivery_id {OF_DELIVERY}
         WHERE {where} ORDER BY l.delivery_id DESC LIMIT :most"""
     rows = connection.execute(text(page), values).all()
     return {
-        "dead_letters": _deliveries(connection, rows[:most]),
+        "dead_letters": [
+            {**letter, "detail": row.detail}
+            for letter, row in zip(_deliveries(connection, rows[:most]), rows, strict=False)
+        ],
         "causes": _causes(connection, tenant, asked),
         "next_cursor": rows[most - 1].id if len(rows) > most else None,
     }

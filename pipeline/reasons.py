@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from domain.states import SENTENCES, DeliveryStatus
-from domain.vocabulary import Outcome, Reason
+from domain.vocabulary import Reason, ReceiptKind, Suppression
 
 R = Reason
 
@@ -58,12 +59,21 @@ REASONS: Final[dict[Reason, str]] = {
     R.BRANCH_MISMATCH: "the route is for other branches",
 }
 
-OUTCOMES: Final[dict[Outcome, str]] = {
-    Outcome.SENT: "accepted",
-    Outcome.FAILED: "failed",
-    Outcome.REFUSED: "refused for good",
-    Outcome.UNKNOWN: "sent or not, nobody can say",
-    Outcome.LOST: "the worker died",
+RECEIPTS: Final[dict[ReceiptKind, str]] = {
+    ReceiptKind.DELIVERED: "a receipt confirmed that it arrived",
+    ReceiptKind.BOUNCED: "it bounced",
+    ReceiptKind.COMPLAINED: "its recipient called it spam",
+    ReceiptKind.OPENED: "it was opened",
+    ReceiptKind.CLICKED: "a link in it was followed",
+    ReceiptKind.UNSUBSCRIBED: "its recipient unsubscribed",
+}
+
+SUPPRESSIONS: Final[dict[Suppression, str]] = {
+    Suppression.SPAM_COMPLAINT: "somebody called a message spam",
+    Suppression.UNSUBSCRIBED: "its owner unsubscribed",
+    Suppression.MANUAL: "an operator put it on the list",
+    Suppression.PERMANENT_BOUNCE: "nothing arrives there, ever",
+    Suppression.REPEATED_SOFT_BOUNCES: "too many messages bounced in a short time",
 }
 
 
@@ -74,9 +84,26 @@ def reason_in_words(reason: str | None) -> str | None:
     return REASONS[Reason(reason)] if reason in set(Reason) else reason.replace("_", " ")
 
 
-def outcome_in_words(outcome: str) -> str:
-    """How an attempt ended."""
-    return OUTCOMES[Outcome(outcome)]
+def suppression_in_words(suppression: Mapping[str, Any]) -> str:
+    """Why an address is told no more and who said so, with the stored word; see `suppressions_of`."""
+    reason, event = suppression["reason"], suppression["event"]
+    of_type = f", for {event} only" if event else ""
+    return f"{SUPPRESSIONS[Suppression(reason)]} ({reason}{of_type}), {_source(suppression)}"
+
+
+def _source(suppression: Mapping[str, Any]) -> str:
+    who = suppression["provider"] or "a provider"
+    match suppression["source"]:
+        case "webhook":
+            return f"by a receipt of {who}"
+        case "refusal":
+            return f"by what {who} answered"
+        case "unsubscribe":
+            return "by the link in a message"
+        case "auto_suppression":
+            return f"counted from receipts of {who}"
+        case by_hand:
+            return f"by {by_hand}"
 
 
 def status_in_words(status: str) -> str:

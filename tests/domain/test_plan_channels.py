@@ -103,3 +103,18 @@ def test_a_channel_that_is_switched_off_is_not_used_whatever_the_severity(
     person = {**PHONE, "push_tokens": ("phone",), "disabled": frozenset({channel})}
     decided = decide([to_users("u1", channels=(channel,))], Severity.CRITICAL, **person)
     assert decided.skipped == [Skipped("u1", channel, reason), Skipped("u1", None, Reason.NO_ENABLED_CHANNELS)]
+
+
+@pytest.mark.parametrize(
+    ("severity", "told"),
+    [
+        pytest.param(Severity.CRITICAL, [("sms", Reason.NO_ADDRESS), ("push", Reason.NO_TOKENS)], id="critical"),
+        pytest.param(Severity.HIGH, [], id="high"),
+    ],
+)
+def test_why_a_channel_for_everybody_was_not_used_is_kept_of_critical_events(
+    decide: Callable[..., Plan], to_users: Callable[..., Route], severity: Severity, told: list[tuple[str, Reason]]
+) -> None:
+    everywhere = Route("everywhere", channels=("email", "sms", "push", "webhook", "telegram"))
+    decided = decide([to_users("u1", channels=("email",)), everywhere], severity, addresses={"email": "u1@example.org"})
+    assert [(one.channel, one.reason) for one in decided.skipped] == told

@@ -8,10 +8,10 @@ import pytest
 
 from domain import verdict
 from domain.errors import InvalidInputError
-from domain.vocabulary import Outcome, Reason
+from domain.vocabulary import Reason, ReceiptKind, Suppression
 from pipeline.ledger import explain_event, list_dead_letters, list_deliveries, list_events, read_delivery, read_event
 from pipeline.overview import overview
-from pipeline.reasons import OUTCOMES, REASONS, reason_in_words
+from pipeline.reasons import REASONS, RECEIPTS, SUPPRESSIONS, reason_in_words
 from pipeline.webhooks import put_webhook
 
 SSL = {"type": "ssl_failure", "data": {"host": "shop.example.org"}}
@@ -260,6 +260,7 @@ def test_dead_letters_are_listed_with_their_causes(team: Any) -> None:
         ("retries_exhausted", "telegram", 1),
     ]
     assert listed["causes"][0]["example"]["detail"] == "550 no such mailbox"
+    assert sorted(one["detail"] for one in listed["dead_letters"]) == ["550 no such mailbox"] * 2 + ["HTTP 500"]
     assert [one["count"] for one in some["causes"]] == [1]
     assert len(some["dead_letters"]) == 1
     assert other == {"dead_letters": [], "causes": [], "next_cursor": None}
@@ -291,8 +292,7 @@ def test_explaining_says_in_words_what_became_of_it(team: Any) -> None:
     assert "2 recipients told in 5 deliveries. The same was reported 1 more time." in routed["words"]
     assert {one["words"] for one in routed["skipped"]} >= {"there is no such user"}
     mail = next(one for one in routed["deliveries"] if one["channel"] == "email")
-    assert "the provider refused it for good" in mail["words"]
-    assert "550 no such mailbox" in mail["words"]
+    assert mail["words"] == "email refused it for good: 550 no such mailbox. It waits for a person."
     assert folded["words"] == f"It is folded into event {first}: the same issue was reported before."
     assert unrouted["words"] == "Nobody was told: no matching route found anybody to tell."
 
@@ -302,8 +302,9 @@ def test_every_reason_has_its_words(reason: Reason) -> None:
     assert reason_in_words(reason) == REASONS[reason]
 
 
-def test_every_outcome_has_its_words_and_an_unknown_reason_is_shown_as_it_is() -> None:
-    assert OUTCOMES.keys() == set(Outcome)
+def test_every_receipt_and_suppression_has_its_words_and_an_unknown_reason_is_shown_as_it_is() -> None:
+    assert RECEIPTS.keys() == set(ReceiptKind)
+    assert SUPPRESSIONS.keys() == set(Suppression)
     assert reason_in_words("moon_in_the_way") == "moon in the way"
 
 

@@ -89,12 +89,12 @@ def _filters(
 
 
 def shown(delivery: Mapping[str, Any]) -> dict[str, Any]:
-    """A delivery as a row: how often it was tried, and what came of it last."""
+    """A delivery as a row: how often it was tried, and what came of it last; of a dead letter, what made it one."""
     last = delivery["attempts"][-1] if delivery["attempts"] else None
     moment = last["started_at"] if last else delivery["sent_at"] or delivery["created_at"]
     return {
         **delivery,
         "tries": len(delivery["attempts"]),
         "last": ago(moment),
-        "detail": (last["detail"] or None) if last else None,
+        "detail": delivery.get("detail") or ((last["detail"] or None) if last else None),
     }
