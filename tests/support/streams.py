@@ -52,6 +52,11 @@ class Tab:
         wait_until(lambda: self.ended, "the end of the stream", 10)
         return self
 
+    def settled(self) -> Self:
+        """Wait until it is open or over."""
+        wait_until(lambda: self.is_open or self.ended, "a stream to open", 10)
+        return self
+
     def of(self, kind: str) -> list[Any]:
         """The data of everything of a kind."""
         return [data for one, data in list(self.others) if one == kind]
@@ -72,7 +77,7 @@ class Browser:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.wait(self._session.close())
+        self.wait(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
@@ -99,6 +104,11 @@ class Browser:
         """Send something over a WebSocket."""
         self.wait(tab.socket.send_bytes(text) if isinstance(text, bytes) else tab.socket.send_str(text))
 
+    async def _close(self) -> None:
+        await self._session.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
     async def _open_session(self) -> aiohttp.ClientSession:
         timeout = aiohttp.ClientTimeout(total=None, connect=10)
         return aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0))
@@ -106,8 +116,7 @@ class Browser:
     def _open(self, work: Coroutine[Any, Any, None], tab: Tab, opened: bool) -> Tab:
         tab.future = asyncio.run_coroutine_threadsafe(work, self._loop)
         if opened:
-            wait_until(lambda: tab.is_open or tab.ended, "a stream to open", 10)
-            assert tab.is_open, (tab.code, tab.reason)
+            assert tab.settled().is_open, (tab.code, tab.reason)
         return tab
 
     async def _listen(self, tab: Tab, url: str, headers: dict[str, str]) -> None:
