@@ -63,7 +63,7 @@ EVENT: Final = {
     "expires_at": None,
     "send_at": None,
 }
-NOTIFICATION: Final = {
+SHOWN: Final = {
     "id": NOTIFICATION_ID,
     "type": "obligations",
     "event": "ssl_expiry",
@@ -82,10 +82,16 @@ NOTIFICATION: Final = {
     "ack_at": None,
     "ack_note": None,
     "created_at": MOMENT,
-    "recipient": "u1",
-    "audience": "admin",
-    "deliveries": [DELIVERY],
 }
+INBOX: Final = {
+    "notifications": [SHOWN],
+    "total": 1,
+    "unread": 1,
+    "limit": 50,
+    "offset": 0,
+    "next_cursor": None,
+}
+NOTIFICATION: Final = {**SHOWN, "recipient": "u1", "audience": "admin", "deliveries": [DELIVERY]}
 LEDGER: Final = {
     **EVENT,
     "data": {"host": "shop.example.org", "days_left": 7},

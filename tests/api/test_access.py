@@ -50,6 +50,14 @@ NEEDS = [
     ("POST", f"/v1/notifications/{ID}/acknowledge", "operator"),
     ("POST", f"/api/notifications/{ID}/acknowledge", "operator"),
 ]
+# What is a user's own: no key opens it, whatever its role.
+USERS_ALONE = [
+    ("GET", "/v1/notifications"),
+    ("GET", f"/v1/notifications/{ID}"),
+    ("PATCH", f"/v1/notifications/{ID}/read"),
+    ("POST", "/v1/notifications/read-all"),
+    ("DELETE", f"/v1/notifications/{ID}"),
+]
 OF_USERS = ("/v1/webhooks", "/v1/notifications", "/api/notifications")
 
 
@@ -97,6 +105,20 @@ def test_a_user_without_a_role_may_only_do_what_users_do(api: Api, method: str, 
         assert answer.status_code in (200, 204, 400, 404), answer.text
     else:
         assert is_problem(answer, 403)
+
+
+@pytest.mark.mission("D-19", "D-34")
+@pytest.mark.parametrize(("method", "path"), USERS_ALONE)
+def test_what_is_a_users_own_is_opened_by_no_key(api: Api, method: str, path: str) -> None:
+    for role in ROLES:
+        with api.client(role) as client:
+            assert is_problem(client.request(method, path), 403, "bellwire.role_too_low")
+    with api.client(None) as nobody:
+        assert is_problem(nobody.request(method, path), 401, "notifications_m.invalid_user_id")
+    for role in (None, "admin"):
+        with api.user("somebody", role=role) as client:
+            answer = client.request(method, path)
+        assert answer.status_code == 200 or is_problem(answer, 404, "notifications_m.not_found")
 
 
 def test_a_users_token_with_a_role_has_its_power(api: Api) -> None:

@@ -138,6 +138,22 @@ def test_examples_of_what_users_set_look_like_real_answers(api: Api, description
         assert [shape(one) for one in shown] == [shape(of_group), shape(of_event)]
 
 
+def test_examples_of_an_inbox_look_like_real_answers(api: Api, description: Any) -> None:
+    with api.client() as client:
+        assert client.put("/v1/users/iris", json={}).is_success
+    api.route({"type": "task.made", "recipients": ["iris"], "data": {"of": "iris"}})
+    path = "/v1/notifications"
+    with api.user("iris") as iris:
+        page = iris.get(path).json()
+        one = f"{path}/{page['notifications'][0]['id']}"
+        real = {("get", "{}"): iris.get(one).json(), ("patch", "{}/read"): iris.patch(f"{one}/read").json()}
+        everything = iris.post(f"{path}/read-all").json()
+    assert shape(page) == shape(example_of(description, "get", path))
+    for (method, end), answer in real.items():
+        assert shape(answer) == shape(example_of(description, method, f"{path}/{end.format('{notification_id}')}"))
+    assert shape(everything) == shape(example_of(description, "post", f"{path}/read-all"))
+
+
 def test_examples_of_events_look_like_real_answers(api: Api, description: Any) -> None:
     with api.client() as client:
         client.put("/v1/users/ana", json={"email": "ana@example.org", "roles": ["operations"]})

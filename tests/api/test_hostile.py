@@ -30,6 +30,8 @@ WITH_BODIES = [
     ("PUT", "/v1/providers/smtp"),
 ]
 OF_USERS = [("PUT", "/v1/notifications/preferences"), ("PATCH", "/v1/users/me")]
+NOTIFICATION = "/v1/notifications/0192f0c1-2f6a-7b1e-8e55-6f1f3c1a9d01"
+OF_INBOX = [("PATCH", f"{NOTIFICATION}/read"), ("POST", "/v1/notifications/read-all")]
 LISTS = ["/v1/events", "/v1/deliveries", "/v1/dead-letters", "/v1/users", "/v1/routes", "/v1/webhooks"]
 LISTS += ["/v1/suppressions", "/v1/providers"]
 IN_PATHS = [
@@ -158,6 +160,18 @@ def test_a_users_body_that_cannot_be_taken_is_refused_in_words(api: Api, method:
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+@pytest.mark.parametrize(("method", "path"), OF_INBOX)
+def test_an_inbox_takes_no_odd_body(api: Api, method: str, path: str, body: bytes) -> None:
+    api.key("admin")  # makes the tenant
+    with api.user("u1") as client:
+        answer = client.request(method, path, content=body)
+    if answer.status_code != 200:
+        assert is_problem(answer, answer.status_code)
+        assert answer.status_code in (400, 404)
+        assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 def test_an_acknowledgement_with_an_odd_body_is_refused(api: Api, body: bytes) -> None:
     with api.client() as client:
         answer = client.post("/v1/notifications/0192f0c1-2f6a-7b1e-8e55-6f1f3c1a9d01/acknowledge", content=body)
@@ -231,6 +245,38 @@ def test_an_id_that_is_no_uuid_is_said_to_be_invalid(api: Api, path: str) -> Non
 def test_nothing_in_a_query_makes_an_error_of_ours(api: Api, path: str, query: str) -> None:
     status, answer = raw(api, request(api, b"GET", f"{path}?{query}".encode("latin-1")))
     assert status in (200, 400), answer
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *(
+            "limit=0",
+            "limit=" + "9" * 5000,
+            "offset=-1",
+            "offset=1e3",
+            "offset=" + "9" * 400,
+            "offset=%00",
+            "limit=%D9%A3",
+        ),
+        *("status=%00", "status=worst", "status=read&status=unread", "customer_id=x", "customer_id=%ED%A0%80"),
+        *("customer_id={0192f0c1-2f6a-7b1e-8e55-6f1f3c1a9d01}", "customer_id=" + "0" * 3000, "customer_id=%00"),
+        *(
+            "cursor=x",
+            "cursor=MA",
+            "cursor=LTE",
+            "cursor=wrI",
+            "cursor=OTk5OTk5OTk5OTk5OTk5OTk5OQ",
+            "cursor=MQ&offset=1",
+        ),
+        *("cursor=" + "A" * 3000, "cursor=é", "user_id=u2", "tenant=other", "limit[]=1", "=", "&&&"),
+    ],
+)
+def test_nothing_in_a_query_of_an_inbox_makes_an_error_of_ours(api: Api, query: str) -> None:
+    api.key("admin")  # makes the tenant
+    with api.user("u1") as client:
+        answer = client.get(f"/v1/notifications?{query}")
+    assert answer.status_code == 200 or is_problem(answer, 400), answer.text
 
 
 @pytest.mark.parametrize(
@@ -442,6 +488,30 @@ def test_nothing_that_users_send_makes_an_error_of_ours(api: Api, sent: tuple[tu
     (method, path), body = sent
     with api.user("u1") as client:
         answer = client.request(method, path, content=json.dumps(body).encode())
+    assert answer.status_code in (200, 400), answer.text
+
+
+@relaxed
+@given(
+    where=st.sampled_from(OF_INBOX),
+    body=st.dictionaries(st.sampled_from(["read", "customer_id"]) | texts, values, max_size=3) | values,
+)
+def test_nothing_that_is_sent_to_an_inbox_makes_an_error_of_ours(api: Api, where: tuple[str, str], body: Any) -> None:
+    with api.user("u1") as client:
+        answer = client.request(*where, content=json.dumps(body).encode())
+    assert answer.status_code in (200, 400, 404), answer.text
+
+
+@relaxed
+@given(
+    asked=st.dictionaries(
+        st.sampled_from(["limit", "offset", "status", "customer_id", "cursor"]), st.integers() | texts, max_size=5
+    )
+)
+def test_nothing_that_is_asked_of_an_inbox_makes_an_error_of_ours(api: Api, asked: dict[str, Any]) -> None:
+    query = "&".join(f"{name}={quote(str(value).encode('utf-8', 'surrogatepass'))}" for name, value in asked.items())
+    with api.user("u1") as client:
+        answer = client.get(f"/v1/notifications?{query}")
     assert answer.status_code in (200, 400), answer.text
 
 
