@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Final
 
 import redis
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from config.connections import redis_client
 from config.queue import events_exchange, queues
 from config.settings import settings
 from models.engine import new_engine
+from pipeline.rejected_accounts import rejected_accounts
 from tasks.bells import fast_connection
 
 PATIENCE: Final = 1.2  # seconds for all of them together
@@ -63,6 +65,7 @@ class Servers:
     def __init__(self) -> None:
         self._engine: Engine | None = None
         self._redis: redis.Redis | None = None
+        self.rejected: Counter[str] = Counter()  # accounts that a provider did not accept when it was last looked
         self._probes = {
             "database": Probe("probe-database", self._ask_database),
             "broker": Probe("probe-broker", self._ask_broker),
@@ -106,11 +109,12 @@ class Servers:
             self._engine = new_engine(url.get_secret_value(), pool_size=1)
         try:
             with self._engine.connect() as connection:
-                connection.execute(text("SELECT FROM tenants LIMIT 1"))
+                rejected = Counter(one["provider"] for one in rejected_accounts(connection))
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) == NOT_MIGRATED:
                 return "has no tables yet; `bellwire migrate` makes them"
             raise
+        self.rejected = rejected
         return None
 
     def _ask_broker(self) -> str | None:

@@ -115,6 +115,18 @@ class ProviderAccount(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class RejectedAccount(Base):
+    """A provider that does not accept an account now; gone as soon as it accepts a message again."""
+
+    __tablename__ = "rejected_accounts"
+
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True)
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    channel: Mapped[str]
+    problem: Mapped[str]
+    since: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class WhatsAppSession(Base):
     """When somebody last wrote to us; for 24 hours from then WhatsApp takes messages without a template.
 

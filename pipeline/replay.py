@@ -20,6 +20,10 @@ from pipeline.filters import DEAD_LETTER_FILTERS, Conditions, conditions
 from pipeline.identifiers import check_uuid
 
 MOST_AT_ONCE: Final = 1_000
+# What may be undone; until then the dead letter waits on.
+KEPT: Final = frozenset(
+    {Reason.USER_SUPPRESSED, Reason.EMAIL_DISABLED, Reason.SMS_DISABLED, Reason.PUSH_DISABLED, Reason.PREFERENCE}
+)
 NOT_A_DEAD_LETTER: Final = "not_a_dead_letter"
 
 # Who replays the same delivery at the same time waits for the lock and then finds that it is no dead letter any more.
@@ -75,7 +79,8 @@ def replay(
 
     The filters are `DEAD_LETTER_FILTERS`.
 
-    What nobody wants any more ends instead: `expired`, `cancelled` or `suppressed`.
+    What nobody wants any more ends instead: `expired` or `cancelled`. What must not be sent now, because the address is
+    suppressed or the user has switched it off, stays a dead letter: that may be undone, and then it can be replayed.
 
     Returns:
         ``replayed``: the ids that will be sent; ``left_out``: the others, each with its reason; ``more``: whether the
@@ -88,8 +93,9 @@ def replay(
         raise InvalidInputError("", "must have either ids or filter")
     wanted = None if ids is None else _check_ids(ids)
     rows = _take(connection, tenant, wanted, filters)
-    going = rows[:MOST_AT_ONCE]
-    moves = [(row, *_destination(row)) for row in going]
+    looked = [(row, *_destination(row)) for row in rows[:MOST_AT_ONCE]]
+    kept = [(row.id, reason.value) for row, _, reason in looked if reason in KEPT]
+    moves = [move for move in looked if move[2] not in KEPT]
     moved = _move(connection, moves)
     replayed = [row.id for row, status, _ in moves if status is DeliveryStatus.QUEUED and row.id in moved]
     left_out = [
@@ -97,9 +103,11 @@ def replay(
         for row, status, reason in moves
         if status is not DeliveryStatus.QUEUED and row.id in moved
     ]
-    left_out += [{"id": id_, "reason": NOT_A_DEAD_LETTER} for id_ in wanted or () if id_ not in moved]
+    left_out += [{"id": id_, "reason": reason} for id_, reason in kept]
+    known = moved | {id_ for id_, _ in kept}
+    left_out += [{"id": id_, "reason": NOT_A_DEAD_LETTER} for id_ in wanted or () if id_ not in known]
     _note(connection, moves, moved, actor, remote)
-    return {"replayed": replayed, "left_out": left_out, "more": len(rows) > MOST_AT_ONCE}
+    return {"replayed": replayed, "left_out": left_out, "more": len(rows) > MOST_AT_ONCE and bool(moved)}
 
 
 def due_by_channel(connection: Connection, ids: Sequence[str]) -> dict[str, list[str]]:

@@ -46,6 +46,7 @@ class Child:
         interval = settings().sweep_interval
         while not self._stop.wait(interval * random.uniform(0.8, 1.2)):
             try:
+                self.sender.alarms.look()
                 sweep_here(self, interval * 2)
             except DATABASE_AWAY as error:
                 log.warning("database_away", problem=type(error.orig).__name__)

@@ -302,6 +302,8 @@ class Line:
         """Tell the others what this turn says of the account."""
         self._sender.record(parcel.key, tried.worked)
         match tried.error:
+            case None:
+                self._sender.accepted(parcel.row.tenant, tried.account.provider.name)
             case AccountError():
                 self._sender.alarm(parcel.row.tenant, self.channel, tried.account.provider.name, tried.detail)
             case NotSentError(throttled=True):

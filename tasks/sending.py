@@ -55,7 +55,7 @@ class Sender:
         self.breakers = Breakers(self._breaking, reset_timeout=self.settings.breaker_seconds)
         self.limits = Limits(self._limiting, self.settings.rate_limits)
         self.caps = Caps(self._limiting, self.settings.recipient_caps)
-        self._alarms = Alarms()
+        self.alarms = Alarms()
 
     @property
     def channels(self) -> frozenset[str]:
@@ -117,7 +117,12 @@ class Sender:
 
     def alarm(self, tenant: str, channel: str, provider: str, detail: str) -> None:
         """Tell a person, once, that a provider does not accept our account."""
-        self._telling.submit(self._alarms.raise_, tenant, channel, provider, detail)
+        self._telling.submit(self.alarms.reject, tenant, channel, provider, detail)
+
+    def accepted(self, tenant: str, provider: str) -> None:
+        """A provider took a message: if its account was rejected before, that is over."""
+        if (tenant, provider) in self.alarms.standing:
+            self._telling.submit(self.alarms.accept, tenant, provider)
 
     def flush_breakers(self) -> None:
         """Tell the shared breakers what was noted; they ask the network only when something changes."""

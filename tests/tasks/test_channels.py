@@ -161,6 +161,7 @@ def test_a_replay_asks_the_suppression_list_first(u1: Any) -> None:
     with engine().begin() as connection:
         answer = replay(connection, tenant="acme", ids=[str(delivery.id)], actor="cli")
     assert answer["left_out"] == [{"id": str(delivery.id), "reason": "user_suppressed"}]
+    assert u1.deliveries("sms")[0].status == "dead_letter", "once it is lifted, it can be replayed"
 
 
 @pytest.mark.mission("B-4")

@@ -187,6 +187,36 @@ def test_accounts_that_nobody_accepts_pause_the_channel_with_one_alarm_and_no_de
     assert mail.execute("SELECT count(*) AS found FROM dead_letters")[0].found == 0
 
 
+def told_of_accounts(mail: Any) -> list[str]:
+    mail.child.sender._telling.submit(lambda: None).result(10)  # alarms are told beside the sends
+    rows = mail.execute("SELECT condition FROM events WHERE type = 'bellwire.account-rejected' ORDER BY id")
+    return [row.condition for row in rows]
+
+
+def test_when_the_account_is_accepted_again_the_alarm_is_over_and_the_next_one_rings(mail: Any) -> None:
+    mail.receivers.lab.script("resend", REJECTED)
+    send(mail)
+    assert told_of_accounts(mail) == ["firing"]
+    assert [row.provider for row in mail.execute("SELECT provider FROM rejected_accounts")] == ["resend"]
+    mail.receivers.lab.script("resend", Reply(200))
+    send(mail, data={"order": "2"})
+    assert told_of_accounts(mail) == ["firing", "resolved"]
+    assert mail.execute("SELECT FROM rejected_accounts") == []
+    mail.receivers.lab.script("resend", REJECTED)
+    send(mail, data={"order": "3"})
+    assert told_of_accounts(mail) == ["firing", "resolved", "firing"]
+    assert mail.execute("SELECT DISTINCT status FROM events WHERE status = 'duplicate'") == []
+
+
+def test_a_process_that_did_not_raise_the_alarm_ends_it_too(mail: Any) -> None:
+    mail.execute(
+        "INSERT INTO rejected_accounts (tenant, provider, channel, problem) VALUES ('acme', 'resend', 'email', 'no')"
+    )
+    mail.child.sender.alarms.look()
+    send(mail)
+    assert told_of_accounts(mail) == ["resolved"]
+
+
 @pytest.mark.mission("E-22")
 def test_the_sender_is_chosen_by_the_type_of_the_event(mail: Any) -> None:
     send(mail)

@@ -11,7 +11,9 @@ from sqlalchemy import Connection, text
 from channels.breaker import Breakers
 from config.connections import redis_client
 from config.settings import settings
+from pipeline.moments import written
 from pipeline.overview import overview
+from pipeline.rejected_accounts import rejected_accounts
 from workers.cli.app import app
 from workers.cli.output import JsonOption, TenantOption, counted, duration, print_json, say, show_table
 from workers.cli.stack import database
@@ -25,6 +27,9 @@ def status(*, tenant: TenantOption = None, json: JsonOption = False) -> None:
     with database() as connection:
         seen = overview(connection, tenant=tenant, since=datetime.now(UTC) - timedelta(days=1))
         seen["breakers"] = _breakers(connection, tenant)
+        seen["rejected_accounts"] = [
+            {**one, "since": written(one["since"])} for one in rejected_accounts(connection, tenant)
+        ]
     seen["queues"] = _queues()
     if json:
         print_json(seen)
@@ -72,6 +77,9 @@ def _webhook_names(connection: Connection, ids: list[str]) -> dict[str, str]:
 
 
 def _show(seen: dict[str, Any]) -> None:
+    for one in seen["rejected_accounts"]:
+        words = f"{one['provider']} does not accept the account of tenant {one['tenant']} since {one['since']}"
+        say(f"{words}: {one['problem']}. What would go there waits; see docs/operations.md.", "bold red")
     waiting, due = seen["events"], seen["oldest_due_seconds"]
     if waiting["accepted"]:
         oldest = duration(waiting["oldest_seconds"])
