@@ -79,6 +79,15 @@ def test_every_tab_on_every_server_is_shown_every_notification_once_and_in_order
         assert [one["content"] for one in tab.notifications] == [one["content"] for one in tabs[0].notifications]
 
 
+def test_more_at_once_than_may_wait_for_a_tab_arrives_all_the_same(
+    two: tuple[Api, Api], publisher: Publisher, browser: Browser, user: str
+) -> None:
+    tabs = [browser.sse(two[0].url, user), browser.ws(two[0].url, user)]
+    publisher.tell(user, 400)
+    for tab in tabs:
+        tab.await_numbers(*range(1, 401))
+
+
 @pytest.mark.mission("D-16")
 @pytest.mark.mission("D-17")
 def test_a_notification_is_a_frame_without_an_event_line(
