@@ -21,6 +21,7 @@ from pipeline.preference_changes import InvalidPreferenceError
 from pipeline.preferences import get_preferences, put_preferences
 from pipeline.unsubscribe import unsubscribe
 from pipeline.users import delete_user
+from tests.support.waiting import wait_until
 
 CUSTOMER = "0192f0c1-2f6a-7b1e-8e55-6f1f3c1a9d01"
 OTHER = "0192f0c1-2f6a-7b1e-8e55-6f1f3c1a9d02"
@@ -349,26 +350,38 @@ def test_preferences_go_with_the_user(ana: Any) -> None:
     assert ana.execute("SELECT FROM preferences") == []
 
 
-def test_many_tabs_at_once_lose_nothing(ana: Any) -> None:
-    """Each switches off a channel of its own, some look, and a link is followed: all of it holds afterwards."""
-    failed: list[BaseException] = []
+def put_within(connection: Any, channel: str) -> None:
+    change = {"group": "obligations", "event": "ssl_expiry", "channels": {channel: False}}
+    put_preferences(
+        connection, tenant="acme", user_id="ana", customers=(), body={"preferences": [change]}, actor="user:ana"
+    )
 
-    def run(work: Any) -> None:
-        try:
-            work()
-        except BaseException as error:  # whatever it was, the test has to know
-            failed.append(error)
 
-    def switch_off(channel: str) -> Any:
-        return lambda: put(ana, {"group": "obligations", "event": "ssl_expiry", "channels": {channel: False}})
+def follow_within(connection: Any) -> None:
+    unsubscribe(connection, Unsubscribe("acme", "email", "ssl_expiry", "ana", None), whole_group=False)
 
-    works = [switch_off(channel) for channel in CHANNELS if channel != "email"]
-    works += [lambda: follow_link(ana, "ssl_expiry"), *[lambda: shown(ana)] * 4]
-    threads = [threading.Thread(target=run, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert failed == []
-    assert channels(shown(ana), "obligations", "ssl_expiry") == dict.fromkeys(CHANNELS, False)
-    assert channels(shown(ana), "obligations") == ALL_ON
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("first", [lambda at: put_within(at, "email"), follow_within], ids=["another tab", "a link"])
+def test_two_who_change_the_same_entry_at_once_lose_nothing(ana: Any, first: Any, known: bool) -> None:
+    if known:
+        put(ana, {"group": "obligations", "event": "ssl_expiry", "channels": {"push": False}})
+
+    def change() -> None:
+        with ana.begin() as connection:
+            put_within(connection, "sms")
+
+    def waits() -> bool:
+        (row,) = ana.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(row[0])
+
+    second = threading.Thread(target=change)
+    with ana.begin() as connection:
+        first(connection)
+        second.start()
+        wait_until(waits, "the second change to wait for the first")
+    second.join(20)
+    said = {"email": False, "sms": False, **({"push": False} if known else {})}
+    assert channels(shown(ana), "obligations", "ssl_expiry") == said
