@@ -88,8 +88,12 @@ class SesProvider(ApiProvider):
         """Configured by the access key and the region. Loads botocore's signing, not its clients."""
         key, region = settings.aws_access_key_id, settings.aws_region
         secret = secret_key(settings.aws_secret_access_key, "BELLWIRE_AWS_SECRET_ACCESS_KEY")
-        if not key or not region or not secret:
+        if not key and not secret:
             return None
+        given = {"ACCESS_KEY_ID": key, "SECRET_ACCESS_KEY": secret, "REGION": region}
+        if not key or not secret or not region:
+            missing = next(name for name, value in given.items() if not value)
+            raise SettingsError(f"BELLWIRE_AWS_{missing}: must be set, because another of the AWS account's is")
         if not re.fullmatch(r"\w{4,128}", key, re.ASCII):
             raise SettingsError("BELLWIRE_AWS_ACCESS_KEY_ID: must be letters and digits")
         if not _REGION.fullmatch(region):  # it becomes part of a host's name
@@ -101,6 +105,9 @@ class SesProvider(ApiProvider):
     @classmethod
     def from_account(cls, settings: Settings, credentials: Mapping[str, str]) -> Self | None:
         """A tenant's keys, which the installation's session token does not belong to; see `Provider.from_account`."""
+        wanted = ("access_key_id", "secret_access_key", "region")
+        if credentials.keys() <= cls.credentials.keys() and not all(map(credentials.get, wanted)):
+            return None
         return super().from_account(settings.model_copy(update={"aws_session_token": None}), credentials)
 
     def headers(self, mail: Letter, body: bytes) -> dict[str, str]:

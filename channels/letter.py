@@ -21,8 +21,15 @@ def default_sender(settings: Settings) -> Mailbox:
     """The sender of mails that name none.
 
     Raises:
-        SettingsError: it is not exactly one address.
+        SettingsError: it is not exactly one address, or one of the other senders is not.
     """
+    for pattern, other in settings.email_senders:
+        try:
+            sender(other)
+        except ValueError:
+            raise SettingsError(
+                f"BELLWIRE_EMAIL_SENDERS: the sender of {pattern} must look like Name <address@example.org>"
+            ) from None
     try:
         return sender(settings.email_from)
     except ValueError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from channels.apprise import AppriseProvider
@@ -47,18 +47,46 @@ def configured(settings: Settings, preview: bool | None = None) -> dict[str, tup
         preview: whether a channel without a provider gets the preview; by default what the settings say.
 
     Raises:
-        SettingsError: a provider's settings cannot be used, or an order names a provider that does not exist.
+        SettingsError: providers' settings cannot be used, or name a provider that does not exist; it tells all of them.
     """
     found: dict[str, tuple[Provider, ...]] = {}
+    wrong = _unknown_limits(settings)
     for channel, table in PROVIDERS.items():
-        made = (table[name].from_settings(settings) for name in _order(channel, table, settings))
-        providers = tuple(provider for provider in made if provider is not None)
+        providers = tuple(_made(channel, table, settings, wrong))
         if providers:
             found[channel] = providers
+    if wrong:
+        raise SettingsError("; ".join(dict.fromkeys(wrong)))
     if settings.preview if preview is None else preview:
         for channel in PREVIEWED:
             found.setdefault(channel, (preview_of(channel),))
     return found
+
+
+def _made(
+    channel: str, table: Mapping[str, type[Provider]], settings: Settings, wrong: list[str]
+) -> Iterator[Provider]:
+    """The providers of a channel that are set up; what hinders others is added to `wrong`."""
+    try:
+        order = _order(channel, table, settings)
+    except SettingsError as error:
+        wrong.append(str(error))
+        return
+    for name in order:
+        try:
+            provider = table[name].from_settings(settings)
+        except SettingsError as error:
+            wrong.append(str(error))
+        else:
+            if provider is not None:
+                yield provider
+
+
+def _unknown_limits(settings: Settings) -> list[str]:
+    """A limit for nobody limits nothing, and nobody would notice."""
+    names = [name for table in PROVIDERS.values() for name in table]
+    unknown = sorted(settings.rate_limits.keys() - set(names))
+    return [f"BELLWIRE_RATE_LIMITS: must be of {', '.join(names)}, not {', '.join(unknown)}"] if unknown else []
 
 
 def _order(channel: str, table: Mapping[str, type[Provider]], settings: Settings) -> tuple[str, ...]:

@@ -141,9 +141,9 @@ def _signer(settings: Settings, region: str) -> Any:
 
     secret, token = settings.aws_secret_access_key, settings.aws_session_token
     if not settings.aws_access_key_id:
-        raise SettingsError("BELLWIRE_AWS_ACCESS_KEY_ID: must be set for SNS")
+        raise SettingsError("BELLWIRE_AWS_ACCESS_KEY_ID: must be set, because BELLWIRE_SNS_ENABLED is")
     if secret is None or not secret.get_secret_value():
-        raise SettingsError("BELLWIRE_AWS_SECRET_ACCESS_KEY: must be set for SNS")
+        raise SettingsError("BELLWIRE_AWS_SECRET_ACCESS_KEY: must be set, because BELLWIRE_SNS_ENABLED is")
     session_token = token.get_secret_value() if token and token.get_secret_value() else None
     return SigV4Auth(Credentials(settings.aws_access_key_id, secret.get_secret_value(), session_token), "sns", region)
 

@@ -108,8 +108,8 @@ class Settings(BaseSettings):
         15.0,
         gt=0,
         le=60,
-        description="How often streams show that they live. Who takes nothing for as long is cut off. Longer: less work,"
-        " and proxies that close quiet connections may cut them.",
+        description="How often streams show that they live. Who takes nothing for as long is cut off. Longer: less work"
+        ", and proxies that close quiet connections may cut them.",
     )
     dead_letter_queue_length: int = Field(
         10_000,
@@ -245,7 +245,7 @@ class Settings(BaseSettings):
             return value
         pairs = [part.partition("=") for part in value.split(";") if part.strip()]
         if not all(glob.strip() and sender.strip() for glob, _, sender in pairs):
-            raise ValueError("must be pairs such as billing.*=Billing <billing@example.org>; support.*=...")
+            raise ValueError("must be pairs such as billing.*=Billing <billing@example.org>, apart by semicolons")
         return tuple((glob.strip(), sender.strip()) for glob, _, sender in pairs)
 
     @field_validator("rate_limits", "recipient_caps", mode="before")
@@ -270,9 +270,16 @@ class Settings(BaseSettings):
         found = {channel.strip(): policy.strip() for channel, _, policy in pairs}
         if wrong := sorted(found.keys() - set(CHANNELS)):
             raise ValueError(f"there is no channel {wrong[0]}")
-        if "reconcile" in found.values():
+        if not {UnknownPolicy.RESEND, UnknownPolicy.PARK} >= set(found.values()):
             raise ValueError("must be resend or park: no provider here can be asked what became of a message")
         return found
+
+    @field_validator("recipient_caps")
+    @classmethod
+    def _of_channels(cls, value: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+        if wrong := sorted(value.keys() - set(CHANNELS)):
+            raise ValueError(f"there is no channel {wrong[0]}")
+        return value
 
     @field_validator("webhook_allow_networks", mode="after")
     @classmethod

@@ -112,6 +112,10 @@ class Receiver(ABC):
         self.authenticate(call, secrets)
         return self.read(call, secrets)
 
+    def problem(self, secret: str) -> str | None:
+        """What the first of `secrets` must look like, None when it does; without its value."""
+        return None
+
     @abstractmethod
     def authenticate(self, call: Call, secrets: Mapping[str, str]) -> None:
         """Raises ForgedError unless the call is the provider's. `secrets` has the first of `secrets` at least."""

@@ -60,6 +60,10 @@ class PostmarkReceiver(Receiver):
     channel = "email"
     secrets = {"webhook_secret": "postmark_webhook_secret"}  # noqa: RUF012
 
+    def problem(self, secret: str) -> str | None:
+        user, _, password = secret.partition(":")
+        return None if user and password else "must be user:password, as in the webhook's address at Postmark"
+
     def authenticate(self, call: Call, secrets: Mapping[str, str]) -> None:
         """Basic credentials, ``user:password``."""
         scheme, _, given = header(call.headers, "authorization").partition(" ")

@@ -28,6 +28,7 @@ from channels.receipts.reading import (
 )
 from domain.vocabulary import ReceiptKind
 
+WANTED: Final = "must be whsec_ and base64, as Resend shows it beside the webhook"
 TOLERANCE: Final = timedelta(minutes=5)
 
 KINDS: Final[Mapping[str, ReceiptKind]] = {
@@ -47,6 +48,12 @@ class ResendReceiver(Receiver):
     provider = "resend"
     channel = "email"
     secrets = {"webhook_secret": "resend_webhook_secret"}  # noqa: RUF012
+
+    def problem(self, secret: str) -> str | None:
+        try:
+            return None if _signing_key(secret) else WANTED
+        except ForgedError:
+            return WANTED
 
     def authenticate(self, call: Call, secrets: Mapping[str, str]) -> None:
         """HMAC-SHA256 over id, timestamp and body; one of several signatures must be right."""

@@ -65,6 +65,13 @@ class SendGridReceiver(Receiver):
     channel = "email"
     secrets = {"webhook_secret": "sendgrid_webhook_secret"}  # noqa: RUF012
 
+    def problem(self, secret: str) -> str | None:
+        try:
+            _key(secret)
+        except ForgedError:
+            return "must be the verification key of the signed event webhook, base64"
+        return None
+
     def authenticate(self, call: Call, secrets: Mapping[str, str]) -> None:
         """ECDSA over timestamp and body, with the key that SendGrid shows for verifying."""
         at = header(call.headers, "x-twilio-email-event-webhook-timestamp")

@@ -68,6 +68,14 @@ class SesReceiver(Receiver):
         """`amazon`: who fetches certificates."""
         self._amazon = amazon or Amazon()
 
+    def problem(self, secret: str) -> str | None:
+        try:
+            for topic in secret.split(","):
+                region_of(topic.strip())
+        except ForgedError:
+            return "must be ARNs such as arn:aws:sns:eu-central-1:123456789012:receipts"
+        return None
+
     def authenticate(self, call: Call, secrets: Mapping[str, str]) -> None:
         """The topic, the age, the certificate, the signature: what costs nothing first."""
         message = _message(call.body)

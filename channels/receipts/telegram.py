@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from channels.receipts.base import Call, ForgedError, Heard, MalformedError, Receiver
 from channels.receipts.reading import header, parsed, same
+
+_SECRET: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")  # https://core.telegram.org/bots/api#setwebhook
 
 
 class TelegramReceiver(Receiver):
@@ -14,6 +18,9 @@ class TelegramReceiver(Receiver):
     provider = "telegram"
     channel = "telegram"
     secrets = {"webhook_secret": "telegram_webhook_secret", "bot_token": "telegram_bot_token"}  # noqa: RUF012
+
+    def problem(self, secret: str) -> str | None:
+        return None if _SECRET.fullmatch(secret) else "must be 1 to 256 of A-Z, a-z, 0-9, _ and -"
 
     def authenticate(self, call: Call, secrets: Mapping[str, str]) -> None:
         """The secret token that was given when the webhook was set."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -11,9 +12,11 @@ from channels.registry import PROVIDERS, configured
 from config.problems import problems as catalogue_problems
 from config.queue import queues
 from config.settings import Settings, SettingsError, settings
+from config.variables import unknown_variables
 from domain.errors import InvalidInputError
 from pipeline.faces import SHIPPED as TEMPLATES
 from workers.cli.app import app
+from workers.cli.half_set import doubtful, half_set
 from workers.cli.output import JsonOption, counted, print_json, say
 from workers.stack.places import Places
 
@@ -38,7 +41,8 @@ def check(*, json: JsonOption = False) -> None:
     }
     count = sum(map(len, wrong.values()))
     providers = {} if wrong["settings"] else _providers(settings())
-    notes = [] if wrong["settings"] else _notes(providers)
+    notes = [] if wrong["settings"] else [*_notes(providers), *doubtful(settings(), providers)]
+    notes += unknown_variables()
     if json:
         print_json({"problems": wrong, "providers": providers, "notes": notes})
     else:
@@ -48,12 +52,20 @@ def check(*, json: JsonOption = False) -> None:
 
 
 def _settings() -> list[str]:
-    """One sentence for each setting that cannot be used, those of providers too."""
+    """One sentence for each setting that cannot be used, those of providers and of their receipts too."""
     try:
-        configured(settings(), preview=False)
+        given = settings()
     except SettingsError as error:
-        return str(error).split("; ")
-    return []
+        return _sentences(error)
+    try:
+        configured(given, preview=False)
+    except SettingsError as error:
+        return [*_sentences(error), *half_set(given)]
+    return half_set(given)
+
+
+def _sentences(error: SettingsError) -> list[str]:
+    return re.split("; (?=BELLWIRE_)", str(error))
 
 
 def _queues() -> list[str]:
@@ -96,7 +108,9 @@ def _show(
         for problem in found:
             say(f"  {problem}")
     for channel, names in providers.items():
-        if names and list(names) not in ([channel], [PREVIEW]):  # a channel with one way out needs no words
+        if list(names) == [channel]:
+            say(f"{channel} is set up")
+        elif names and list(names) != [PREVIEW]:
             say(f"{channel} goes by {', '.join(names)}")
     for note in notes:
         say(note, "yellow")
