@@ -184,7 +184,7 @@ def test_explain_says_in_one_sentence_when_a_failed_delivery_is_tried_again(bell
     ]
     due = email_of(event_id, "ada")["due_at"]
     assert re.fullmatch(
-        r"The last attempt failed; the next is due at \S+Z\. Attempt 1 \(failed\): 451 try again later\.", words
+        r"\S+: 451 try again later, certainly not sent\. The last attempt failed; the next is due at \S+Z\.", words
     )
     assert due[:10] in words
 
@@ -244,7 +244,7 @@ def test_explain_tells_the_stored_reasons(bellwire: Any, work: Any) -> None:
         "ssl_failure (critical) of tenant acme: routed",
         "ssl-to-operations",
         "there is no such user",
-        "the provider refused it for good",
+        "refused it for good: ",
         "550 no such mailbox",
         "somebody has acknowledged the issue",
         "taken by ada",
