@@ -115,8 +115,8 @@ def test_what_is_a_users_own_is_opened_by_no_key(api: Api, method: str, path: st
             assert is_problem(client.request(method, path), 403, "bellwire.role_too_low")
     with api.client(None) as nobody:
         assert is_problem(nobody.request(method, path), 401, "notifications_m.invalid_user_id")
-    for role in (None, "admin"):
-        with api.user("somebody", role=role) as client:
+    for power in (None, "admin"):
+        with api.user("somebody", role=power) as client:
             answer = client.request(method, path)
         assert answer.status_code == 200 or is_problem(answer, 404, "notifications_m.not_found")
 
