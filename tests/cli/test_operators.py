@@ -189,6 +189,14 @@ def test_explain_says_in_one_sentence_when_a_failed_delivery_is_tried_again(bell
     assert due[:10] in words
 
 
+def test_explain_names_channels_that_were_left_out_for_the_same_reason_in_one_row(bellwire: Any, work: Any) -> None:
+    with transaction() as connection:
+        connection.execute(text("UPDATE users SET email = NULL, telegram_chat_id = NULL WHERE id = 'bo'"))
+    event_id = bellwire.send()
+    work.route()
+    assert re.search(r"bo +email, telegram +no address is known", bellwire("explain", event_id).out)
+
+
 def test_explain_means_a_users_own_webhooks_where_it_says_that_there_is_none(bellwire: Any, work: Any) -> None:
     event_id = bellwire.send()
     work.route()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -47,8 +47,18 @@ def _show(found: Mapping[str, Any], *, every_route: bool) -> None:
         title="Deliveries",
         spare=("address", "channel"),
     )
-    left_out = [{**one, "because": one["words"]} for one in found["skipped"]]
-    show_table(left_out, ("recipient", "channel", "because"), title="Left out")
+    show_table(_left_out(found["skipped"]), ("recipient", "channel", "because"), title="Left out")
     for one in found["acknowledged"]:
         note = f": {one['ack_note']}" if one["ack_note"] else ""
         say(f"{one['recipient']}'s notification: taken by {one['ack_by_user_id']} at {one['ack_at']}{note}")
+
+
+def _left_out(skipped: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row a recipient and reason, with all channels that it holds for: what is critical tries every channel."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for one in skipped:
+        rows.setdefault((one["recipient"], one["words"]), []).append(one["channel"])
+    return [
+        {"recipient": recipient, "channel": ", ".join(filter(None, channels)) or None, "because": words}
+        for (recipient, words), channels in rows.items()
+    ]
