@@ -31,7 +31,14 @@ def test_programs_read_json(bellwire: Any) -> None:
     added = bellwire("suppressions", "add", *ANA, "--note", "by phone", "--json").json
     assert (added["address"], added["reason"], added["source"]) == ("ana@example.org", "manual", "cli")
     assert bellwire("suppressions", "list", "--json").json == {"suppressions": [added], "next_cursor": None}
+    assert bellwire("suppressions", "--json").json == {"suppressions": [added], "next_cursor": None}
     assert bellwire("suppressions", "lift", *ANA, "--json").json["lifted"] is True
+
+
+def test_an_option_in_front_of_a_command_is_not_lost_in_silence(bellwire: Any) -> None:
+    said = bellwire("suppressions", "--json", "list")
+    assert (said.code, said.out) == (2, "")
+    assert "belongs behind list" in said.err
 
 
 @pytest.mark.parametrize(

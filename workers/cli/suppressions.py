@@ -27,10 +27,12 @@ EventOption = Annotated[str | None, typer.Option(help="Only for this type of eve
 
 
 @suppressions.callback(invoke_without_command=True)
-def every_address(context: typer.Context) -> None:
+def every_address(context: typer.Context, *, json: JsonOption = False) -> None:
     """Addresses that are told no more."""
     if context.invoked_subcommand is None:
-        list_all()
+        list_all(json=json)
+    elif json:
+        raise typer.BadParameter(f"belongs behind {context.invoked_subcommand}", param_hint="--json")
 
 
 @suppressions.command("list")
