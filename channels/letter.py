@@ -128,9 +128,11 @@ class Letter:
 
     @property
     def name_tags(self) -> list[tuple[str, str]]:
-        """Tags and metadata where both are pairs of ASCII letters, digits, ``_`` and ``-`` (Resend, SES)."""
-        pairs = {**self.metadata, "type": self.message.event_type, "user": self.message.user_id}
-        return [(name, _NOT_IN_TAGS.sub("_", value)[:256]) for name, value in pairs.items() if value]
+        """The metadata where it can only be tags: pairs of ASCII letters, digits, ``_`` and ``-`` (Resend, SES).
+
+        Its `notificationType` and `userId` say what `tags` does.
+        """
+        return [(name, _NOT_IN_TAGS.sub("_", value)[:256]) for name, value in self.metadata.items()]
 
     @property
     def attachments(self) -> list[tuple[str, str, str]]:

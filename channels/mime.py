@@ -126,11 +126,17 @@ def sender(value: str) -> Mailbox:
 
 
 def one_line(text: str) -> str:
-    """Text for a header: control characters and line breaks become spaces, so nothing can start a header of its own."""
-    spaced = "".join(" " if unicodedata.category(character) in _NOT_IN_HEADERS else character for character in text)
+    """Text for a header: control characters and line breaks become spaces, so nothing can start a header of its own.
+
+    What turns the direction of writing is left out: it would reach beyond the name that it stands in.
+    """
+    straight = text.translate(_DIRECTIONS)
+    spaced = "".join(" " if unicodedata.category(character) in _NOT_IN_HEADERS else character for character in straight)
     return " ".join(spaced.split())[:TITLE_LIMIT]
 
 
+# Embeddings, overrides and isolates (UAX 9); the marks for a single place stay.
+_DIRECTIONS: Final = str.maketrans(dict.fromkeys("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", ""))
 _NOT_IN_HEADERS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 

@@ -237,4 +237,5 @@ def test_a_header_text_is_one_printable_line(text):
 
 
 def test_control_characters_become_spaces_and_joined_emoji_stay_joined():
+    assert one_line("Ana \u202efdp.exe\u202c\u2028\u2066b\u2069") == "Ana fdp.exe b"
     assert one_line(" a\r\n\x00\x1b[31mb\u2028c\x7f\ud800 👩‍👧 ") == "a [31mb c 👩‍👧"
