@@ -9,7 +9,7 @@ from typing import Final, Protocol, Self
 
 from workers.receivers import apns
 from workers.receivers.apns import ApnsReceiver
-from workers.receivers.desks import DESKS, fcm, resend, twilio, whatsapp
+from workers.receivers.desks import DESKS, fcm, postmark, resend, sendgrid, ses, twilio, whatsapp
 from workers.receivers.desks.fcm import GoogleDesk
 from workers.receivers.desks.web_push import WebPushDesk
 from workers.receivers.http import HttpReceiver
@@ -109,6 +109,23 @@ class Receivers(Running):
             "BELLWIRE_FCM_CREDENTIALS": fcm.service_account(f"{self.google.url_of('google')}/token"),
             "BELLWIRE_VAPID_PRIVATE_KEY": VAPID_KEY,
             "BELLWIRE_VAPID_SUBJECT": "mailto:bellwire@cloud.example.com",
+        }
+
+    def every_account(self) -> dict[str, str]:
+        """The same with all providers of email and text messages, in the order in which they are tried by default."""
+        return {
+            **self.whole_environment(),
+            "BELLWIRE_EMAIL_PROVIDERS": "smtp,resend,sendgrid,ses,postmark",
+            "BELLWIRE_SENDGRID_URL": self.lab.url_of("sendgrid"),
+            "BELLWIRE_SENDGRID_API_KEY": sendgrid.KEY,
+            "BELLWIRE_POSTMARK_URL": self.lab.url_of("postmark"),
+            "BELLWIRE_POSTMARK_TOKEN": postmark.TOKEN,
+            "BELLWIRE_SES_URL": self.lab.url_of("ses"),
+            "BELLWIRE_SNS_ENABLED": "true",
+            "BELLWIRE_SNS_URL": self.lab.url_of("sns"),
+            "BELLWIRE_AWS_ACCESS_KEY_ID": ses.KEY_ID,
+            "BELLWIRE_AWS_SECRET_ACCESS_KEY": ses.SECRET,
+            "BELLWIRE_AWS_REGION": ses.REGION,
         }
 
     def subscribe(self, browser: str) -> str:

@@ -10,12 +10,14 @@ import re
 from hashlib import md5
 from typing import Final
 
+from workers.receivers.desks import ses
 from workers.receivers.lab import Desk, Request
 from workers.receivers.script import Reply
 
-ACCESS_KEY_ID: Final = "AKIAIOSFODNN7EXAMPLE"
-SECRET_ACCESS_KEY: Final = "top-secret-aws-key"  # noqa: S105
-REGION: Final = "eu-central-1"
+# One account for both, as with Amazon: the settings have room for one.
+ACCESS_KEY_ID: Final = ses.KEY_ID
+SECRET_ACCESS_KEY: Final = ses.SECRET
+REGION: Final = ses.REGION
 
 _AUTHORIZATION: Final = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([a-z0-9-]+)/sns/aws4_request, SignedHeaders=([a-z0-9;-]+), "
