@@ -18,6 +18,7 @@ from api import (
     errors,
     events,
     health,
+    inbox_page,
     links,
     live_sending,
     live_sse,
@@ -113,6 +114,7 @@ def _make() -> FastAPI:
         operators,
         statistics,
         links,
+        inbox_page,
         health,
         metrics,
     ):
