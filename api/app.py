@@ -14,6 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.middleware.cors import CORSMiddleware
 
 from api import (
+    audit,
     description,
     errors,
     events,
@@ -36,6 +37,7 @@ from api import (
     routes,
     statistics,
     suppressions,
+    trigger,
     webhooks,
 )
 from api.intake import Intake
@@ -113,6 +115,8 @@ def _make() -> FastAPI:
         providers,
         operators,
         statistics,
+        audit,
+        trigger,
         links,
         inbox_page,
         health,

@@ -57,14 +57,20 @@ class Key:
     role: str
 
 
-def ensure_tenant(connection: Connection, tenant: str) -> bool:
+def ensure_tenant(connection: Connection, tenant: str, actor: str | None = None) -> bool:
     """See to it that a tenant exists. Whether it was made now.
+
+    Args:
+        actor: who wants it, for the audit.
 
     Raises:
         InvalidInputError: it cannot be the name of a tenant.
     """
     check_text(tenant, "tenant")
-    return connection.execute(ENSURE_TENANT, {"tenant": tenant}).first() is not None
+    made = connection.execute(ENSURE_TENANT, {"tenant": tenant}).first() is not None
+    if made and actor is not None:
+        record(connection, tenant=tenant, actor=actor, action="tenant.create", subject=tenant)
+    return made
 
 
 def check_tenant(connection: Connection, tenant: str) -> None:
@@ -145,8 +151,8 @@ def first_start(home: Path, demo: bool) -> str | None:
     """
     tenant = DEMO_TENANT if demo else FIRST_TENANT
     with transaction() as connection:
-        ensure_tenant(connection, FIRST_TENANT)
-        ensure_tenant(connection, tenant)
+        ensure_tenant(connection, FIRST_TENANT, "cli")
+        ensure_tenant(connection, tenant, "cli")
         if _works(connection, home / "admin.key", tenant):
             return None
         return create_key(connection, tenant=tenant, role="admin", actor="cli").key

@@ -48,7 +48,7 @@ UPDATE webhooks SET secret = :secret, previous_secret = secret, previous_until =
        updated_at = now()
 WHERE {OWNER} AND name = :name RETURNING {COLUMNS}
 """)
-DELETE = text(f"DELETE FROM webhooks WHERE {OWNER} AND name = :name RETURNING url")
+DELETE = text(f"DELETE FROM webhooks WHERE {OWNER} AND name = :name RETURNING user_id, url, events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,12 @@ def put_webhook(
     if user_id is not None:
         connection.execute(ENSURE_USER, owner)
     secret = wanted.secret or secrets.token_bytes(SECRET_BYTES)
+    before = connection.execute(READ, owner).first()
     row = connection.execute(PUT, {**owner, **values, "id": str(uuid7()), "secret": sealed(secret)}).one()
     made = row.made
     if not made and wanted.secret is not None and opened(row.secret) != wanted.secret:
         row, made = connection.execute(ROTATE, {**owner, "secret": sealed(wanted.secret)}).one(), True
-    # A user's own host says who he is, and the audit outlives him.
-    where = {} if user_id is not None else {"url": masked(wanted.url)}
-    _note(connection, owner, actor, "webhook.put", remote, {**where, "events": wanted.events})
+    _note(connection, owner, actor, "webhook.put", remote, before, row)
     return _shown(row, secret if made else None)
 
 
@@ -122,9 +121,10 @@ def delete_webhook(
 ) -> bool:
     """Remove an endpoint; what waits for it is cancelled when its turn comes. False when there is none."""
     owner = {"tenant": tenant, "user_id": user_id, "name": name}
-    if "\0" in name or connection.execute(DELETE, owner).first() is None:
+    gone = None if "\0" in name else connection.execute(DELETE, owner).first()
+    if gone is None:
         return False
-    _note(connection, owner, actor, "webhook.delete", remote, None)
+    _note(connection, owner, actor, "webhook.delete", remote, gone, None)
     return True
 
 
@@ -137,7 +137,7 @@ def rotate_webhook(
     row = None if "\0" in name else connection.execute(ROTATE, {**owner, "secret": sealed(secret)}).first()
     if row is None:
         return None
-    _note(connection, owner, actor, "webhook.rotate", remote, None)
+    _note(connection, owner, actor, "webhook.rotate", remote, None, None)
     return _shown(row, secret)
 
 
@@ -178,13 +178,28 @@ def _note(
     actor: str,
     action: str,
     remote: str | None,
-    after: dict[str, Any] | None,
+    before: Row[Any] | None,
+    after: Row[Any] | None,
 ) -> None:
     """Routing learns of it, and the audit: whose it is and where it listens, without path, headers or secret."""
     tenant = owner["tenant"]
     note_change(connection, tenant)
-    subject = owner["name"] if owner["user_id"] is None else f"{owner['user_id']}/{owner['name']}"
-    record(connection, tenant=tenant, actor=actor, action=action, subject=subject, after=after, remote=remote)
+    record(
+        connection,
+        tenant=tenant,
+        actor=actor,
+        action=action,
+        subject=owner["name"] if owner["user_id"] is None else f"{owner['user_id']}/{owner['name']}",
+        before=before and _recorded(before),
+        after=after and _recorded(after),
+        remote=remote,
+    )
+
+
+def _recorded(row: Row[Any]) -> dict[str, Any]:
+    """For the audit. A user's own host says who he is, and the audit outlives him."""
+    where = {} if row.user_id is not None else {"url": masked(row.url)}
+    return {**where, "events": list(row.events)}
 
 
 def _shown(row: Row[Any], secret: bytes | None = None) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def feed(
         The ids of the events, whose bell is to be rung once the transaction has committed.
     """
     sample = demo(webhook_url or "", subscribe)
-    ensure_tenant(connection, sample.tenant)
+    ensure_tenant(connection, sample.tenant, ACTOR)
     if _has(connection, "events", sample.tenant):
         return []
     if not _has(connection, "users", sample.tenant):

@@ -25,7 +25,7 @@ def create(
 ) -> None:
     """Make a key. It is shown once, alone on the last line, and stored nowhere."""
     with database() as connection:
-        is_new = ensure_tenant(connection, tenant)
+        is_new = ensure_tenant(connection, tenant, ACTOR)
         new = create_key(connection, tenant=tenant, role=role, actor=ACTOR)
     if json:
         print_json({"id": new.id, "tenant": tenant, "role": role, "key": new.key})
