@@ -29,7 +29,8 @@ SELECT f.tenant, f.kind, f.key, u.id, u.name, u.email, u.phone, u.telegram_chat_
        ARRAY(SELECT t.id::text FROM push_tokens t WHERE t.tenant = u.tenant AND t.user_id = u.id AND t.is_active
              ORDER BY t.updated_at DESC, t.id) AS push_tokens,
        (SELECT jsonb_agg(jsonb_build_array(p.group_name, p.event, p.customer_id, p.channels)) FROM preferences p
-        WHERE p.tenant = u.tenant AND p.user_id = u.id) AS preferences,
+        WHERE p.tenant = u.tenant AND p.user_id = u.id
+          AND (p.event IS NOT NULL OR p.customer_id IS NOT NULL OR p.channels @? '$.* ? (@ == false)')) AS preferences,
        (SELECT jsonb_agg(jsonb_build_array(h.id, h.name, h.url, h.events)) FROM webhooks h
         WHERE h.tenant = u.tenant AND coalesce(h.user_id, '') = u.id) AS webhooks
 FROM found f JOIN users u ON u.tenant = f.tenant AND u.id = f.user_id

@@ -13,10 +13,12 @@ import pytest
 
 from config.catalogue import shipped
 from domain.errors import InvalidInputError
+from domain.plan import Wish
 from domain.vocabulary import CHANNELS
 from pipeline.claim import claim
 from pipeline.deliver import look_again
 from pipeline.links import Unsubscribe
+from pipeline.people import find_people
 from pipeline.preference_changes import InvalidPreferenceError
 from pipeline.preferences import get_preferences, put_preferences
 from pipeline.unsubscribe import unsubscribe
@@ -164,6 +166,23 @@ def test_switched_on_again_before_the_claim_it_is_sent(ana: Any) -> None:
     ana.publish(SSL)
     for wanted in (False, True):
         put(ana, {"group": "obligations", "event": "ssl_expiry", "channels": {"email": wanted}})
+    assert ended(ana) == [None]
+
+
+def test_entries_that_only_say_yes_cost_a_delivery_nothing(ana: Any) -> None:
+    shown(ana)
+    ana.publish(SSL)
+    with ana.begin() as connection:
+        (row,) = claim(connection, "email", 10, 30.0, monotonic()).rows
+        (person,) = find_people(connection, [("acme", Wish("user", "ana"))])["acme", Wish("user", "ana")]
+    assert row.preferences is None
+    assert person.preferences == ()
+
+
+def test_an_event_type_that_is_on_is_sent_though_its_group_is_off(ana: Any) -> None:
+    off = {"group": "obligations", "channels": {"email": False}}
+    put(ana, off, {"group": "obligations", "event": "ssl_expiry", "channels": {"email": True}})
+    ana.publish(SSL)
     assert ended(ana) == [None]
 
 
