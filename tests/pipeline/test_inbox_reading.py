@@ -331,6 +331,20 @@ def test_what_was_fetched_is_delivered_once_and_without_a_write_when_it_was_befo
     assert counted.n == 2
 
 
+def test_fetching_does_not_wait_for_what_somebody_else_is_changing(told: Any) -> None:
+    locked = (
+        "SELECT d.id FROM deliveries d JOIN notifications n ON n.id = d.notification_id WHERE n.id = cast(:id AS uuid)"
+    )
+    one, two = ids(told)[:2]
+    with told.begin() as settling:
+        settling.execute(text(f"{locked} FOR UPDATE OF d"), {"id": one})
+        with told.begin() as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '2s'"))
+            assert mark_delivered(connection, **HER, ids=[one, two]) == 1
+    with told.begin() as connection:
+        assert mark_delivered(connection, **HER, ids=[one, two]) == 1
+
+
 @pytest.mark.mission("D-31")
 def test_a_page_costs_the_same_number_of_statements_at_every_size(told: Any) -> None:
     def count(limit: int) -> int:
