@@ -52,8 +52,8 @@ def _picks(only: str) -> str:
 # Nothing indexed changes in a claim, so it is a heap-only update. Whether its issue is resolved is asked of a delivery
 # that may have missed its withdrawal because a worker was sending it; a new one has not lived through that, and one
 # that a person replays is wanted all the same. Asked with EXISTS, the planner would read all issues into a hash table.
-# Of preferences, the entries of whole groups that only say yes are left out: they decide nothing, and everybody who ever
-# looked at his has a dozen of them.
+# Of preferences, the entries of whole groups that only say yes are left out: they decide nothing, and everybody who
+# ever looked at his has a dozen of them.
 _CLAIM = """
 WITH {picks},
 claimed AS (
