@@ -314,6 +314,15 @@ def test_a_suppressed_address_is_told_with_why_by_whom_and_since_when(
     assert mail(team, event_id)["words"] == "The address was on the suppression list; it has been lifted since."
 
 
+def test_an_entry_for_another_event_type_is_not_the_cause(team: Any) -> None:
+    (event_id,) = team.publish(SSL)
+    address = {"tenant": "acme", "channel": "email", "address": "bo@example.org", "event": "obligation_due"}
+    with team.begin() as connection:
+        suppress(connection, [Suppressed(reason=Suppression.MANUAL, source="cli", **address)])
+    team.execute("UPDATE deliveries SET status = 'suppressed', reason = 'user_suppressed' WHERE channel = 'email'")
+    assert mail(team, event_id)["words"] == "The address was on the suppression list; it has been lifted since."
+
+
 def test_an_entry_that_stops_other_messages_is_not_told_of_one_that_was_sent(team: Any) -> None:
     (event_id,) = team.publish(SSL)
     carry(team, verdict.sent(0), "sendgrid", "HTTP 202")
