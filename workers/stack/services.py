@@ -17,6 +17,8 @@ from workers.stack.process import Program, Steps
 WORKER_PATIENCE = 50.0
 # Browsers hold their streams open for ever; after this long they are cut, and resume elsewhere without a gap.
 STREAM_PATIENCE = 3
+# Of a WebSocket frame; by itself the server would gather 16 MiB for every client before we may refuse it.
+MOST_FRAME_BYTES = 64 * 1024
 
 
 def api(settings: Settings, listener: socket.socket) -> Program:
@@ -24,7 +26,8 @@ def api(settings: Settings, listener: socket.socket) -> Program:
     proxies = (
         ("--forwarded-allow-ips", settings.trusted_proxies) if settings.trusted_proxies else ("--no-proxy-headers",)
     )
-    options = ("--no-access-log", "--no-server-header", "--timeout-graceful-shutdown", str(STREAM_PATIENCE))
+    streams = ("--timeout-graceful-shutdown", str(STREAM_PATIENCE), "--ws-max-size", str(MOST_FRAME_BYTES))
+    options = ("--no-access-log", "--no-server-header", *streams)
     return Program(
         name="api",
         command=(sys.executable, "-m", "uvicorn", "api.app:app", "--fd", str(listener.fileno()), *options, *proxies),
