@@ -110,7 +110,8 @@ LEFT JOIN whatsapp_sessions own ON own.account = c.tenant AND own.phone = c.addr
         """,
        t.token, t.platform, coalesce(t.is_active AND t.user_id = n.user_id, false) AS token_is_good,
        (SELECT count(*) FROM (SELECT FROM notifications unread WHERE unread.tenant = c.tenant
-                              AND unread.user_id = n.user_id AND unread.read_at IS NULL
+                              AND unread.user_id = n.user_id AND unread.sequence IS NOT NULL
+                              AND unread.read_at IS NULL
                               AND unread.deleted_at IS NULL LIMIT 999) AS counted) AS badge""",
         """
 LEFT JOIN push_tokens t ON t.id = cast(nullif(c.address, '') AS uuid)""",

@@ -13,6 +13,7 @@ from sqlalchemy import Row
 
 from channels.base import Address, Attachment, Message, Template
 from config.catalogue import shipped
+from config.settings import settings
 from domain.catalogue import EventType
 from domain.event import Condition
 from domain.plan import DISABLED
@@ -99,6 +100,7 @@ def message(row: Row[Any], channel: str, more: More = NOTHING_MORE) -> Message:
             locale=row.locale,
             unsubscribe_url=unsubscribe,
             acknowledge_url=_acknowledge(row) if to_be_taken and channel == "email" else None,
+            preferences_url=f"{settings().public_url.rstrip('/')}/inbox" if row.user_id else None,
             more=more.titles,
             more_count=more.count,
         ),
