@@ -188,6 +188,11 @@ STAY_BEHIND = {
     " FROM deliveries d WHERE e.id = d.event_id AND d.id::text = :id)"
     " INSERT INTO suppressions (tenant, channel, address, event, reason, source)"
     " VALUES ('acme', 'email', 'ada@example.org', 'ssl_other', 'unsubscribed', 'unsubscribe')",
+    "acknowledged": "INSERT INTO acknowledgements (tenant, fingerprint, user_id, by_user_id, until)"
+    " SELECT 'acme', e.fingerprint, '', 'bob', now() + interval '1 day' FROM deliveries d"
+    " JOIN events e ON e.id = d.event_id WHERE d.id::text = :id",
+    "switched off by the user": "INSERT INTO preferences (id, tenant, user_id, group_name, channels)"
+    " SELECT gen_random_uuid(), 'acme', 'ada', 'chat', '{\"email\": false}' WHERE :id <> ''",
     "expired": "UPDATE events e SET expires_at = now() FROM deliveries d WHERE e.id = d.event_id AND d.id::text = :id",
 }
 
