@@ -41,7 +41,8 @@ along AS (
       AND (SELECT s.reason FROM suppressions s WHERE s.tenant = d.tenant AND s.channel = d.channel
            AND s.address = lower(d.address) AND s.event IN ('', e.type) LIMIT 1) IS NULL
       AND (SELECT true FROM acknowledgements a WHERE a.tenant = d.tenant AND a.fingerprint = e.fingerprint
-           AND a.user_id IN ('', coalesce(n.user_id, '')) AND a.until > now() AND e.condition = 'firing' LIMIT 1) IS NULL
+           AND a.user_id IN ('', coalesce(n.user_id, '')) AND a.until > now() AND e.condition = 'firing'
+           LIMIT 1) IS NULL
       -- Of whoever has switched anything off here, only what was claimed and looked at is told.
       AND (SELECT true FROM preferences p WHERE p.tenant = d.tenant AND p.user_id = n.user_id
            AND p.channels ->> d.channel = 'false' LIMIT 1) IS NULL
