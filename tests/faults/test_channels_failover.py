@@ -147,19 +147,23 @@ def test_accounts_that_nobody_accepts_wait_for_a_person_and_then_everything_is_s
     published = mails(MANY)
     with providers() as (receivers, second), installed(servers, receivers, second) as site:
         site.set_up(users={"ops": {"email": "ops@example.org", "roles": ["operations"]}})
-        site.start_worker()
+        worker = site.start_worker()
         receivers.lab.script("resend", REJECTED)
         second.script("postmark", REJECTED)
         site.publish(published)
-        wait_until(lambda: waiting(site) >= MANY, lambda: f"all to wait: {site.standing()}")
+        wait_until(lambda: waiting(site) >= MANY, lambda: f"all to wait: {site.standing()}", 40)
         opened = asked(receivers, second)
         time.sleep(5.0)  # the breakers let a probe through now and then, and nothing else
         assert opened < asked(receivers, second) <= MOST_ASKED
         assert not site.rows("SELECT FROM dead_letters")
-        assert Counter(one["data"]["provider"] for one in alarms(site)) == {"resend": 1, "postmark": 1}
+        assert alarmed(site) == {("resend", "firing"): 1, ("postmark", "firing"): 1}
         receivers.lab.script("resend", Reply())
         second.script("postmark", Reply())
-        site.wait_until_settled(MANY, 40)
+        wait_until(lambda: all_sent(site), lambda: f"all to be sent: {site.standing()}", 60)
+        wait_until(lambda: alarmed(site)["resend", "resolved"] == 1, "somebody to say that it is over")
+        site.wait_until_settled(MANY)
+        worker.end()
+        assert alarmed(site)["resend", "firing"] == alarmed(site)["postmark", "firing"] == 1
         published += alarms(site)
         deliveries = check_invariants(site, receivers.webhook, published, carried=(receivers.lab, second))
         assert {(one["status"], one["failures"]) for one in deliveries} == {("sent", 0)}
@@ -221,8 +225,19 @@ def waiting(site: Installation) -> int:
     )
 
 
+def all_sent(site: Installation) -> bool:
+    """Whether no mail waits any more."""
+    return bool(site.value("SELECT count(*) = 0 FROM deliveries WHERE channel = 'email' AND status <> 'sent'"))
+
+
 def alarms(site: Installation) -> list[Event]:
-    """Those that were told, as if somebody had published them."""
+    """Those that were told, and that they are over, as if somebody had published them."""
     return site.rows(
-        "SELECT tenant, type, data FROM events WHERE type = 'bellwire.account-rejected' AND status = 'routed'"
+        "SELECT tenant, type, data, condition FROM events "
+        "WHERE type = 'bellwire.account-rejected' AND status <> 'duplicate'"
     )
+
+
+def alarmed(site: Installation) -> Counter[tuple[str, str]]:
+    """How often each provider's account was said to be rejected, and to be accepted again."""
+    return Counter((one["data"]["provider"], one["condition"]) for one in alarms(site))
