@@ -28,6 +28,7 @@ FIRST, SECOND = {"email": "resend", "sms": "twilio"}, {"email": "postmark", "sms
 RETRY = 1.0  # seconds, at least, between two attempts of which the first may have arrived
 REJECTED = json_reply(401, {"statusCode": 401, "name": "invalid_api_key", "message": "API key is invalid"})
 MANY, MOST_ASKED = 300, 60
+OPERATIONS = "ops@example.org"
 TRIES = """
 SELECT delivery_id::text AS id, provider, extract(epoch FROM started_at)::float AS began,
        (duration_ms / 1000.0)::float AS took
@@ -146,7 +147,7 @@ def recipients(published: list[Event], tenant: str) -> list[str]:
 def test_accounts_that_nobody_accepts_wait_for_a_person_and_then_everything_is_sent(servers: Servers) -> None:
     published = mails(MANY)
     with providers() as (receivers, second), installed(servers, receivers, second) as site:
-        site.set_up(users={"ops": {"email": "ops@example.org", "roles": ["operations"]}})
+        site.set_up(users={"ops": {"email": OPERATIONS, "roles": ["operations"]}})
         worker = site.start_worker()
         receivers.lab.script("resend", REJECTED)
         second.script("postmark", REJECTED)
@@ -159,14 +160,16 @@ def test_accounts_that_nobody_accepts_wait_for_a_person_and_then_everything_is_s
         assert alarmed(site) == {("resend", "firing"): 1, ("postmark", "firing"): 1}
         receivers.lab.script("resend", Reply())
         second.script("postmark", Reply())
-        wait_until(lambda: all_sent(site), lambda: f"all to be sent: {site.standing()}", 60)
+        site.wait_until_settled(MANY, 60)
         wait_until(lambda: alarmed(site)["resend", "resolved"] == 1, "somebody to say that it is over")
         site.wait_until_settled(MANY)
         worker.end()
         assert alarmed(site)["resend", "firing"] == alarmed(site)["postmark", "firing"] == 1
         published += alarms(site)
         deliveries = check_invariants(site, receivers.webhook, published, carried=(receivers.lab, second))
-        assert {(one["status"], one["failures"]) for one in deliveries} == {("sent", 0)}
+        # The alarms may be over before they are sent.
+        told = [one for one in deliveries if one["channel"] == "email" and one["address"] != OPERATIONS]
+        assert Counter((one["status"], one["failures"]) for one in told) == {("sent", 0): MANY}
 
 
 @pytest.mark.mission("D-42", "E-23")
@@ -223,11 +226,6 @@ def waiting(site: Installation) -> int:
             "AND d.status = 'queued' AND d.reason IN ('account_rejected', 'breaker_open')"
         )
     )
-
-
-def all_sent(site: Installation) -> bool:
-    """Whether no mail waits any more."""
-    return bool(site.value("SELECT count(*) = 0 FROM deliveries WHERE channel = 'email' AND status <> 'sent'"))
 
 
 def alarms(site: Installation) -> list[Event]:
