@@ -133,7 +133,7 @@ class Admission:
         """Nobody is told more than so much in so long; the rest is held, and told in one message afterwards."""
         if self._channel not in self._sender.settings.recipient_caps:
             return parcels
-        counted = [one for one in parcels if not one.row.attempts and one.row.earlier_reason not in COUNTED_BEFORE]
+        counted = [one for one in parcels if _is_new(one.row)]
         keys = [f"{parcel.row.tenant}:{parcel.row.address}" for parcel in counted]
         waits = await self._sender.in_thread(self._sender.caps.admit, self._channel, keys)
         held = {parcel.row.id: wait for parcel, wait in zip(counted, waits, strict=True) if wait is not None}
@@ -199,6 +199,13 @@ class Admission:
 
     async def _limits(self, parcels: Sequence[Parcel]) -> Sequence[float | None]:
         return [None] * len(parcels) if self._plain else await self._sender.ask_limits([one.ask for one in parcels])
+
+
+def _is_new(row: Row[Any]) -> bool:
+    """Whether a delivery has not been counted for its recipient yet. What may have been sent already must not be held
+    either: it would go out as another message, or be told along and never by itself.
+    """
+    return not (row.attempts or row.was_lost or row.unsure) and row.earlier_reason not in COUNTED_BEFORE
 
 
 def _fitting(row: Row[Any], accounts: list[Account]) -> list[Account]:

@@ -255,3 +255,15 @@ def test_a_tenant_with_an_account_for_one_make_of_device_keeps_the_installations
         credentials = {"private_key": VAPID_KEY, "subject": "mailto:push@acme.example"}
         put_account(connection, tenant="acme", provider="web_push", body={"credentials": credentials}, actor="cli")
     assert [(one.status, one.provider) for one in tell(u1, "push")] == [("sent", "apns")]
+
+
+@pytest.mark.mission("E-45")
+def test_what_may_have_left_with_a_worker_that_died_is_not_held_back_for_its_recipient(u1: Any) -> None:
+    assert [one.status for one in tell(u1, "email", count=3)] == ["sent"] * 3, "the cap is full"
+    u1.publish({**EVENT, "data": {"host": "under-way"}})
+    u1.execute(
+        "UPDATE deliveries SET status = 'processing', lease_token = 1, lease_until = now() - interval '1 second' "
+        "WHERE channel = 'email' AND status = 'queued'"
+    )
+    u1.ring("email")
+    assert [one.status for one in u1.deliveries("email")] == ["sent"] * 4
