@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, TextClause, text
 from domain.vocabulary import CHANNELS
 from pipeline.bulkhead import Slots
 from pipeline.fold import More
+from pipeline.suppressions import why_suppressed
 
 # The four priorities one after the other: each is one range of the index, so what is due in an hour costs nothing.
 _PICK = """
@@ -87,11 +88,6 @@ LEFT JOIN users u ON u.tenant = c.tenant AND u.id = n.user_id
 LEFT JOIN webhooks h ON h.id = c.webhook_id
 LEFT JOIN moved_addresses m ON m.tenant = c.tenant AND m.channel = c.channel AND m.address = c.address{joins}
 """
-# Asked as a value, not with EXISTS: the planner would read the whole list into a hash table.
-_SUPPRESSED = """
-       (SELECT s.reason FROM suppressions s WHERE s.tenant = c.tenant AND s.channel = c.channel
-        AND s.address = lower(c.address) AND s.event IN ('', e.type) LIMIT 1)"""
-
 _SUPPRESSIBLE: Final = frozenset({"email", "sms", "telegram", "whatsapp"})
 
 # What a channel must know beyond what all do, as columns and joins. Webhooks, which are the most, ask for nothing.
@@ -122,7 +118,7 @@ LEFT JOIN push_tokens t ON t.id = cast(nullif(c.address, '') AS uuid)""",
 
 def _statement(channel: str, picks: str) -> TextClause:
     columns, joins = _MORE.get(channel, ("", ""))
-    suppressed = _SUPPRESSED if channel in _SUPPRESSIBLE else "NULL"
+    suppressed = why_suppressed("c") if channel in _SUPPRESSIBLE else "NULL"
     return text(_CLAIM.format(picks=picks, suppressed=suppressed, columns=columns, joins=joins))
 
 

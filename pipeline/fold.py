@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, text
 from domain.vocabulary import Reason, Severity
 from pipeline.counts import shard
 from pipeline.document import document
+from pipeline.suppressions import why_suppressed
 
 MOST_TITLES: Final = 20
 MOST_ALONG: Final = 1_000  # that one claim folds beside those that it claimed
@@ -22,7 +23,7 @@ MOST_ALONG: Final = 1_000  # that one claim folds beside those that it claimed
 # What came beyond the cap was held until the same moment, give or take the time that settling took; a minute joins it.
 # The third part keeps them together when a delivery that carries others is folded itself. Ours are locked by the claim,
 # and nobody waits for the rest, so this can be part of no deadlock.
-FOLD = text("""
+FOLD = text(f"""
 WITH claimed AS (
     SELECT * FROM jsonb_to_recordset(cast(:folded AS jsonb)) AS f(id uuid, carrier uuid)
 ),
@@ -35,11 +36,10 @@ along AS (
     JOIN carriers c ON c.tenant = d.tenant AND c.address = d.address
     JOIN events e ON e.id = d.event_id
     LEFT JOIN notifications n ON n.id = d.notification_id
-    WHERE d.channel = (SELECT channel FROM deliveries WHERE id = cast(:one AS uuid)) AND d.priority = ANY('{0,1,2,3}')
+    WHERE d.channel = (SELECT channel FROM deliveries WHERE id = cast(:one AS uuid)) AND d.priority = ANY('{{0,1,2,3}}')
       AND d.due_at <= now() + interval '1 minute' AND d.status = 'held' AND d.reason = 'too_many'
       AND n.user_id IS NOT DISTINCT FROM c.user_id AND (e.expires_at IS NULL OR e.expires_at > now())
-      AND (SELECT s.reason FROM suppressions s WHERE s.tenant = d.tenant AND s.channel = d.channel
-           AND s.address = lower(d.address) AND s.event IN ('', e.type) LIMIT 1) IS NULL
+      AND {why_suppressed("d")} IS NULL
       AND (SELECT true FROM acknowledgements a WHERE a.tenant = d.tenant AND a.fingerprint = e.fingerprint
            AND a.user_id IN ('', coalesce(n.user_id, '')) AND a.until > now() AND e.condition = 'firing'
            LIMIT 1) IS NULL

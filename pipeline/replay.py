@@ -18,6 +18,7 @@ from pipeline.counts import COUNT, Counts, counts_document
 from pipeline.deliver import look_again
 from pipeline.filters import DEAD_LETTER_FILTERS, Conditions, conditions
 from pipeline.identifiers import check_uuid
+from pipeline.suppressions import why_suppressed
 
 MOST_AT_ONCE: Final = 1_000
 # What may be undone; until then the dead letter waits on.
@@ -37,8 +38,7 @@ SELECT d.id::text, d.tenant, d.channel, d.failures, d.webhook_id::text, d.addres
        AS acknowledged,
        false AS resolved, false AS cancelled, -- a person wants it sent all the same
        coalesce(d.channel = ANY(u.disabled_channels), false) AS disabled,
-       (SELECT s.reason FROM suppressions s WHERE s.tenant = d.tenant AND s.channel = d.channel
-        AND s.address = lower(d.address) AND s.event IN ('', e.type) LIMIT 1) AS suppressed,
+       {suppressed} AS suppressed,
        (SELECT t.is_active AND t.user_id = n.user_id FROM push_tokens t
         WHERE t.id = CASE WHEN d.channel = 'push' THEN cast(nullif(d.address, '') AS uuid) END) AS token_is_good
 FROM dead_letters l
@@ -137,7 +137,9 @@ def _take(
     if ids is not None:
         wanted.append("l.delivery_id = ANY(cast(:ids AS uuid[]))")
         values["ids"] = ids
-    return connection.execute(text(TAKE.format(conditions=" AND ".join(wanted))), values).all()
+    return connection.execute(
+        text(TAKE.format(conditions=" AND ".join(wanted), suppressed=why_suppressed("d"))), values
+    ).all()
 
 
 def _destination(row: Row[Any]) -> tuple[DeliveryStatus, Reason]:

@@ -41,6 +41,20 @@ COLUMNS = "tenant, channel, address, event, reason, source, provider, delivery_i
 # In the database's own lower case, for that is what the claim compares with.
 STORED = "lower({address})"
 
+
+def why_suppressed(delivery: str) -> str:
+    """The reason for which the address of a delivery is told no more, as SQL; null where it may be told.
+
+    Asked as a value, not with EXISTS: the planner would read the whole list into a hash table.
+
+    Args:
+        delivery: the alias of the delivery's row; that of its event is ``e``.
+    """
+    return f"""(SELECT s.reason FROM suppressions s
+        WHERE s.tenant = {delivery}.tenant AND s.channel = {delivery}.channel
+        AND s.address = lower({delivery}.address) AND s.event IN ('', e.type) LIMIT 1)"""
+
+
 # A tenant that is gone must not cost the others their rows. In the order of the key, so that two batches with the same
 # addresses never wait for each other in a circle.
 SUPPRESS = text(f"""

@@ -66,22 +66,6 @@ def presence_key(tenant: str, user_id: str) -> str:
     return f"ws:connections:{quote(tenant, safe='')}:{user_id}"
 
 
-def connected(people: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Which of these users, as tenant and id, have a live connection to any server; none while Redis is away."""
-    client = _client() if people else None
-    if client is None:
-        return set()
-    try:
-        with client.pipeline(transaction=False) as pipe:
-            for tenant, user_id in people:
-                pipe.exists(presence_key(tenant, user_id))
-            found = pipe.execute()
-    except RedisError as error:
-        log.warning("presence_not_known", people=len(people), problem=type(error).__name__)
-        return set()
-    return {person for person, here in zip(people, found, strict=True) if here}
-
-
 def _publish(messages: Sequence[dict[str, Any]], channel: str = NOTIFICATIONS) -> bool:
     client = _client() if messages else None
     if client is None:
