@@ -170,6 +170,8 @@ class Delivery(Base):
     """One notification on one channel to one address: the outbox row.
 
     `unsure`: an attempt may have arrived although no answer came. `folded_into`: the delivery that told it along.
+    `only_if`: what must be true of its notification for it to be sent; null sends it in any case. `template_version`,
+    `brand_version`: what its words were made of, null for what is shipped.
     `due_at` is null once nothing more is to be done, so the index over it holds live work only. A claim touches no
     indexed column, which keeps it a heap-only update.
     """
@@ -204,11 +206,35 @@ class Delivery(Base):
     crashes: Mapped[int] = mapped_column(Small, server_default="0")
     unsure: Mapped[bool] = mapped_column(server_default=text("false"))
     folded_into: Mapped[UUID | None]
+    only_if: Mapped[str | None]
+    template_version: Mapped[UUID | None]
+    brand_version: Mapped[int | None] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     replayed_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
+
+
+class Hold(Base):
+    """A delivery that waits for the end of quiet hours or for a digest; its own `due_at` is null meanwhile.
+
+    A row of its own, so that what may wait for a week lies in no claim's way.
+    """
+
+    __tablename__ = "holds"
+    __table_args__ = (
+        Index("holds_release_at", "release_at"),
+        Index("holds_tenant_user_id", "tenant", "user_id"),
+    )
+
+    delivery_id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant: Mapped[str]
+    user_id: Mapped[str]
+    channel: Mapped[str]
+    address: Mapped[str]
+    reason: Mapped[str]
+    release_at: Mapped[datetime]
 
 
 class Attempt(Base):
