@@ -13,13 +13,15 @@ from typing import Any, Final, get_args
 import yaml
 
 from config.fields import Fields, check_list, check_text, check_word
-from domain.catalogue import Audience, EventType, Plan, Resolver, ResolverName, Route
+from domain.catalogue import Audience, EventType, Plan, Resolver, ResolverName, Route, When
+from domain.conditions import AT_ONCE, parse_when, when_words
 from domain.errors import InvalidInputError
 from domain.vocabulary import CHANNEL_ALIASES, CHANNELS, Priority, Severity
 
 SHIPPED: Final = Path(__file__).with_name("notifications.yaml")
 TEMPLATES: Final = Path(__file__).resolve().parents[1] / "templates"
 BASE: Final = "base"  # the folder of what templates share; it is no template itself
+LOCALES: Final = "locale"  # the folder of their translations; none either
 GROUP_ALIASES: Final = {"chats": "chat"}
 
 TITLE_PLACE: Final = re.compile(r"\{([A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*)\}")
@@ -35,7 +37,17 @@ _EVENT_FIELDS: Final = (
     *("name", "group", "severity", "audience", "key", "dedupe_window"),
     *("template", "transactional", "secret", "title"),
 )
-_ROUTE_FIELDS: Final = ("name", "match", "recipients", "channels", "priority", "plan", "template", "sms_severity")
+_ROUTE_FIELDS: Final = (
+    "name",
+    "match",
+    "recipients",
+    "channels",
+    "priority",
+    "plan",
+    "template",
+    "sms_severity",
+    "when",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +137,20 @@ def parse_route(name: str, body: object, *, own: bool = False, at: str = "") -> 
     fields = Fields(body, at, _ROUTE_FIELDS)
     _check_name(fields, name, check_text)
     match = Fields(fields.raw("match") or {}, fields.place("match"), ("event", "severity", "branch"))
+    channels = _channels(fields.required("channels"), fields.place("channels"))
     return Route(
         name=name,
         event=_event_glob(match),
         severity=_severities(match),
         branch=_glob(match.text("branch", "*"), match.place("branch")),
         recipients=_recipients(fields.raw("recipients"), fields.place("recipients")),
-        channels=_channels(fields.required("channels"), fields.place("channels")),
+        channels=channels,
         priority=fields.word("priority", Priority, Priority.NORMAL),
         plan=fields.word("plan", Plan, Plan.SIMULTANEOUS),
         template=_template(fields, None),
         own=own,
         sms_severity=fields.word("sms_severity", Severity, Severity.CRITICAL),
+        when=_when(fields.raw("when"), fields.place("when"), channels),
     )
 
 
@@ -151,6 +165,7 @@ def route_body(route: Route) -> dict[str, Any]:
         "plan": route.plan.value,
         "template": route.template,
         "sms_severity": route.sms_severity.value,
+        "when": {channel: when_words(when) for channel, when in route.when.items()},
     }
 
 
@@ -181,7 +196,9 @@ def check_event_pattern(value: object, at: str) -> str:
 @cache
 def template_names() -> frozenset[str]:
     """The shipped templates: the folders below ``templates/``."""
-    return frozenset(folder.name for folder in TEMPLATES.iterdir() if folder.is_dir() and folder.name != BASE)
+    return frozenset(
+        folder.name for folder in TEMPLATES.iterdir() if folder.is_dir() and folder.name not in (BASE, LOCALES)
+    )
 
 
 def _mapping(value: object, at: str) -> Mapping[Any, object]:
@@ -234,6 +251,17 @@ def _title(fields: Fields) -> str:
     if set("{}") & set(TITLE_PLACE.sub("", title)):
         raise InvalidInputError(fields.place("title"), "has a brace that is not part of a {field}")
     return title
+
+
+def _when(value: object, at: str, channels: tuple[str, ...]) -> dict[str, When]:
+    """One condition for all channels that are not used at once anyway, or one for each that is named."""
+    if isinstance(value, str):
+        when = parse_when(value, at)
+        return {channel: when for channel in channels if channel not in AT_ONCE}
+    entries = _mapping(value, at)
+    for channel in entries:
+        check_word(channel, at, [one for one in channels if one != "in_app"])
+    return {channel: parse_when(text, f"{at}.{channel}") for channel, text in entries.items()}
 
 
 def _glob(pattern: str, at: str) -> str:

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL 15 or newer. Unset: the local stack starts its own."
     )
+    api_database_url: SecretStr | None = Field(
+        None, description="The same database for the API's requests: a login that is a member of bellwire_api only."
+    )
     broker_url: SecretStr | None = Field(
         None, description="redis://, redis+socket://, amqp:// or sqs://. Unset: the local stack's Valkey."
     )
@@ -62,6 +65,13 @@ class Settings(BaseSettings):
     )
     sweep_interval: float = Field(
         5.0, gt=0, le=60, description="How often what is due is looked for. Longer: later retries, less load when idle."
+    )
+    seen_grace: float = Field(
+        120.0,
+        ge=0,
+        le=86400,
+        description="How long a user with a live connection has to be shown a notification before the email of the plan"
+        " offline_email follows. Shorter: more email to people who are there; longer: later email to who just left.",
     )
     lease_seconds: float = Field(
         45.0,

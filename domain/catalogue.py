@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
@@ -17,6 +18,22 @@ class Plan(StrEnum):
     SIMULTANEOUS = "simultaneous"
     OFFLINE_EMAIL = "offline_email"
     STAGED = "staged"
+
+
+class OnlyIf(StrEnum):
+    """What must be true of a notification for one of its deliveries to be sent."""
+
+    UNSEEN = "unseen"  # it was not shown to somebody who is still there
+    UNREAD = "unread"
+    UNDELIVERED = "undelivered"  # nothing else of it has arrived
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A condition, and the seconds after which it is looked at for the first time."""
+
+    only_if: OnlyIf
+    wait: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +88,7 @@ class Route:
             matching routes tell, and to the tenant's own webhooks.
         template: overrides the catalogue's.
         sms_severity: the least severity that is worth a text message (E-34).
+        when: channels that are used on a condition only.
         own: made by the tenant, not shipped; wins over a shipped route of the same priority.
     """
 
@@ -85,3 +103,4 @@ class Route:
     template: str | None = None
     own: bool = field(default=False)
     sms_severity: Severity = Severity.CRITICAL
+    when: Mapping[str, When] = field(default_factory=dict)

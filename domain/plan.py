@@ -2,58 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from domain.catalogue import Audience, EventType, Resolver, Route
+from domain.catalogue import Audience, EventType, When
+from domain.catalogue import Plan as RoutePlan
+from domain.conditions import depends_on, united
 from domain.event import Event, Person, WebhookEndpoint
-from domain.fingerprint import lookup
 from domain.preferences import wants
+from domain.recipients import Finder, Skipped, identity, recipients_of
 from domain.routing import Routing, glob_matches
 from domain.vocabulary import CHANNELS, Reason, Severity
 
-MOST_NAMED = 1_000  # users in one list of an event's data; the door takes as many recipients
 DISABLED = {"email": Reason.EMAIL_DISABLED, "sms": Reason.SMS_DISABLED, "push": Reason.PUSH_DISABLED}
 UNREMARKABLE = {Reason.CHANNEL_NOT_BUILT, Reason.NO_WEBHOOKS_CONFIGURED}  # true of nearly everybody
 EVERYONE = ""  # stands for all users in the set of those whom an acknowledgement silenced
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """Users to look up: one by id, those with a role, or those linked to a customer."""
-
-    kind: Literal["user", "role", "customer"]
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """Somebody or something that was left out. `channel` None: the whole recipient."""
-
-    recipient: str
-    channel: str | None
-    reason: Reason
-
-
-@dataclass(frozen=True, slots=True)
 class PlannedDelivery:
-    """One delivery to be stored."""
+    """One delivery to be stored. `when`: the condition on which it is sent; None sends it in any case."""
 
     channel: str
     address: str
     name: str | None = None
     webhook: WebhookEndpoint | None = None
     reason: Reason | None = None
+    when: When | None = None
 
 
 @dataclass(slots=True)
 class PlannedNotification:
-    """One recipient with the deliveries to him."""
+    """One recipient with the deliveries to him. `declared`: on what routes let them depend, by channel."""
 
     person: Person
     audience: Audience
     deliveries: list[PlannedDelivery] = field(default_factory=list)
+    declared: dict[str, When | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -64,30 +49,6 @@ class Plan:
     deliveries: list[PlannedDelivery] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     reason: Reason | None = None
-
-
-Finder = Callable[[Wish], Sequence[Person]]
-
-
-def wishes(resolver: Resolver, event: Event) -> tuple[list[Wish], list[Person], list[Skipped]]:
-    """What a resolver asks for: users to look up, addresses that the event brought along, and what it could not use."""
-    match resolver.resolver:
-        case "user":
-            return [Wish("user", user) for user in resolver.users], [], []
-        case "role":
-            return [Wish("role", resolver.role or "")], [], []
-        case "customer":
-            if event.customer_id is None:
-                return [], [], [Skipped("customer", None, Reason.NO_CUSTOMER)]
-            return [Wish("customer", event.customer_id)], [], []
-        case "explicit":
-            return _explicit(event.recipients or [])
-        case "owner":
-            return _named(event, "data.owner_id", leave_out_actor=False)
-        case "payload":
-            return _named(event, resolver.path or "", leave_out_actor=False)
-        case "participants":
-            return _named(event, resolver.path or "", leave_out_actor=True)
 
 
 def plan(
@@ -110,18 +71,25 @@ def plan(
     result = Plan()
     told: dict[str, tuple[PlannedNotification, dict[str, Reason | None]]] = {}
     for route in routing.matched:
-        for person, audience in _recipients(route, event, event_type, find, result.skipped):
-            _, channels = told.setdefault(_identity(person), (PlannedNotification(person, audience), {}))
+        for person, audience in recipients_of(route, event, event_type, find, result.skipped):
+            planned, channels = told.setdefault(identity(person), (PlannedNotification(person, audience), {}))
             for channel in route.channels:
                 # A text message is for the worst, unless a route that tells this person says otherwise.
                 too_mild = channel == "sms" and event.severity.rank < route.sms_severity.rank
-                if not too_mild:
-                    channels[channel] = None
-                else:
+                if too_mild:
                     channels.setdefault(channel, Reason.SMS_CRITICAL_ONLY)
+                    continue
+                when = route.when.get(channel)
+                planned.declared[channel] = united(planned.declared.get(channel, when), when)
+                channels[channel] = None
     added = {channel for route in routing.matched if not route.recipients for channel in route.channels}
     unasked = added - {"sms"} if event.severity.rank < Severity.CRITICAL.rank else added
     taken: set[tuple[str, str]] = set()
+    added_when = {
+        channel: route.when[channel] for route in routing.matched if not route.recipients for channel in route.when
+    }
+    conditional = routing.plan is not RoutePlan.SIMULTANEOUS or any(route.when for route in routing.matched)
+    conditional = conditional and event.severity is not Severity.CRITICAL
     # Users before bare addresses: an address that belongs to a user is told under his preferences, in his language.
     for notification, channels in sorted(told.values(), key=lambda one: one[0].person.user_id is None):
         extra = [channel for channel in CHANNELS if channel in unasked and channel not in channels]
@@ -131,6 +99,8 @@ def plan(
         left_out = _fill(notification, channels, extra, event, event_type, built, taken)
         result.skipped.extend(left_out)
         if notification.deliveries:
+            if conditional:
+                _set_conditions(notification, routing.plan, {**added_when, **notification.declared})
             result.notifications.append(notification)
         else:
             told_already = any(one.reason is Reason.SAME_ADDRESS for one in left_out)
@@ -141,73 +111,6 @@ def plan(
     if not result.notifications and not result.deliveries:
         result.reason = _why_nobody(result.skipped)
     return result
-
-
-def _explicit(recipients: Sequence[Any]) -> tuple[list[Wish], list[Person], list[Skipped]]:
-    ids = [Wish("user", one) for one in recipients if isinstance(one, str)]
-    people = [
-        Person(
-            user_id=None,
-            name=one.get("name"),
-            locale=one.get("locale"),
-            addresses={channel: one[key] for key, channel in ADDRESS_FIELDS.items() if one.get(key)},
-        )
-        for one in recipients
-        if isinstance(one, dict)
-    ]
-    return ids, people, []
-
-
-ADDRESS_FIELDS = {"email": "email", "phone": "sms", "telegram_chat_id": "telegram", "whatsapp": "whatsapp"}
-
-
-def _named(event: Event, path: str, *, leave_out_actor: bool) -> tuple[list[Wish], list[Person], list[Skipped]]:
-    root = {"data": event.data, "actor_id": event.actor_id, "customer_id": event.customer_id}
-    value = lookup(root, path)
-    named = value if isinstance(value, list) else [value]
-    ids = list(dict.fromkeys(one for one in named if isinstance(one, str) and one))
-    if not ids:
-        return [], [], [Skipped(path, None, Reason.PATH_NOT_FOUND)]
-    skipped = []
-    if leave_out_actor and event.actor_id in ids:
-        ids.remove(event.actor_id)
-        skipped.append(Skipped(event.actor_id, None, Reason.IS_ACTOR))
-    if len(ids) > MOST_NAMED:
-        ids = ids[:MOST_NAMED]
-        skipped.append(Skipped(path, None, Reason.TOO_MANY_RECIPIENTS))
-    return [Wish("user", one) for one in ids], [], skipped
-
-
-def _recipients(
-    route: Route, event: Event, event_type: EventType, find: Finder, skipped: list[Skipped]
-) -> Iterable[tuple[Person, Audience]]:
-    for resolver in route.recipients:
-        asked, people, left_out = wishes(resolver, event)
-        skipped.extend(left_out)
-        audience = _audience(resolver, event_type)
-        for person in people:
-            yield person, audience
-        for wish in asked:
-            found = find(wish)
-            if not found and wish.kind == "user":
-                skipped.append(Skipped(wish.key, None, Reason.UNKNOWN_USER))
-            for person in found:
-                yield person, audience
-
-
-def _audience(resolver: Resolver, event_type: EventType) -> Audience:
-    """As whom a recipient is told. In doubt as a customer: that gives less power to silence others."""
-    if resolver.resolver == "customer":
-        return "customer"
-    if resolver.resolver == "role":
-        return "admin"
-    return "customer" if "customer" in event_type.audience else "admin"
-
-
-def _identity(person: Person) -> str:
-    if person.user_id is not None:
-        return "user:" + person.user_id
-    return "address:" + "|".join(sorted(person.addresses.values()))
 
 
 def _silent(person: Person, silenced: frozenset[str]) -> bool:
@@ -250,6 +153,17 @@ def _fill(
         if reason is not None and (channel in channels or _is_worth_telling(reason, event)):
             skipped.append(Skipped(person.label, channel, reason))
     return skipped
+
+
+def _set_conditions(notification: PlannedNotification, plan: RoutePlan, declared: Mapping[str, When | None]) -> None:
+    """Let each delivery to a user depend on what routes and plan say of its channel; an address has no inbox."""
+    if notification.person.user_id is None:
+        return
+    channels = {delivery.channel for delivery in notification.deliveries}
+    conditions = {channel: depends_on(plan, channel, declared.get(channel), channels) for channel in channels}
+    notification.deliveries = [
+        replace(delivery, when=conditions[delivery.channel]) for delivery in notification.deliveries
+    ]
 
 
 def _is_worth_telling(reason: Reason, event: Event) -> bool:

@@ -179,7 +179,7 @@ class Delivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         Index("deliveries_due", "channel", "priority", "due_at", postgresql_where=text("due_at IS NOT NULL")),
-        Index("deliveries_event_id", "event_id"),
+        Index("deliveries_event_id", "event_id", "notification_id"),
         Index("deliveries_tenant_id", "tenant", "id"),
         Index("deliveries_folded_into", "folded_into", postgresql_where=text("folded_into IS NOT NULL")),
         {"postgresql_with": {"fillfactor": "45", "autovacuum_vacuum_scale_factor": "0.05"}},

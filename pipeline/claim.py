@@ -80,7 +80,8 @@ SELECT c.id::text, c.tenant, c.event_id::text, c.notification_id::text, c.webhoo
                  OR c.created_at < now() - interval '5 seconds') THEN
            e.condition = 'firing' AND coalesce((SELECT i.status = 'resolved' FROM issues i
                WHERE i.tenant = c.tenant AND i.fingerprint = e.fingerprint), false) ELSE false END AS resolved,
-       m.moved_to, e.status = 'cancelled' AND c.replayed_at IS NULL AS cancelled, {suppressed} AS suppressed{columns}
+       m.moved_to, e.status = 'cancelled' AND c.replayed_at IS NULL AS cancelled, {suppressed} AS suppressed,
+       {only_if} AS only_if{columns}
 FROM claimed c
 JOIN events e ON e.id = c.event_id
 LEFT JOIN notifications n ON n.id = c.notification_id
@@ -88,6 +89,14 @@ LEFT JOIN users u ON u.tenant = c.tenant AND u.id = n.user_id
 LEFT JOIN webhooks h ON h.id = c.webhook_id
 LEFT JOIN moved_addresses m ON m.tenant = c.tenant AND m.channel = c.channel AND m.address = c.address{joins}
 """
+# What a condition asks for, as one document. Nobody's condition holds up what a person sends again.
+_ONLY_IF: Final = """CASE WHEN c.only_if IS NOT NULL AND c.replayed_at IS NULL THEN jsonb_build_object(
+           'only_if', c.only_if, 'seen', coalesce(n.read_at, n.ack_at, n.deleted_at) IS NOT NULL,
+           'age', extract(epoch FROM now() - c.created_at),
+           'others', (SELECT jsonb_object_agg(s.channel, s.statuses) FROM (
+               SELECT o.channel, jsonb_agg(DISTINCT o.status) AS statuses FROM deliveries o
+               WHERE o.event_id = c.event_id AND o.notification_id = c.notification_id AND o.id <> c.id
+               GROUP BY o.channel) AS s)) END"""
 _SUPPRESSIBLE: Final = frozenset({"email", "sms", "telegram", "whatsapp"})
 
 # What a channel must know beyond what all do, as columns and joins. Webhooks, which are the most, ask for nothing.
@@ -119,7 +128,8 @@ LEFT JOIN push_tokens t ON t.id = cast(nullif(c.address, '') AS uuid)""",
 def _statement(channel: str, picks: str) -> TextClause:
     columns, joins = _MORE.get(channel, ("", ""))
     suppressed = why_suppressed("c") if channel in _SUPPRESSIBLE else "NULL"
-    return text(_CLAIM.format(picks=picks, suppressed=suppressed, columns=columns, joins=joins))
+    only_if = "NULL" if channel == "in_app" else _ONLY_IF
+    return text(_CLAIM.format(picks=picks, suppressed=suppressed, only_if=only_if, columns=columns, joins=joins))
 
 
 _OF_ALL: Final = _picks("")
@@ -150,7 +160,8 @@ SELECT id, attempts, provider, now(), 0, 'lost', 'the worker stopped before it c
 class Claim:
     """Deliveries that this worker may send until `expires` (the clock of time.monotonic).
 
-    `more`: what was folded into some of them, by delivery id.
+    `more`: what was folded into some of them, by delivery id. `present`: those of their users, as tenant and id, who
+    have a live connection, as far as a condition asks.
     """
 
     token: int
@@ -158,6 +169,7 @@ class Claim:
     rows: Sequence[Row[Any]]
     slots: Slots | None = None
     more: Mapping[str, More] = field(default_factory=dict)
+    present: frozenset[tuple[str, str]] = frozenset()
 
 
 def claim(

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from domain.event import Person, PreferenceEntry, WebhookEndpoint
-from domain.plan import ADDRESS_FIELDS, Wish
+from domain.recipients import ADDRESS_FIELDS, Wish
 
 FIND = text("""
 WITH wanted AS (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,7 +16,8 @@ from sqlalchemy import Connection, text
 from uuid_utils import uuid7
 
 from domain.event import Condition, Event
-from domain.plan import Plan, PlannedDelivery, PlannedNotification, Wish, plan, wishes
+from domain.plan import Plan, PlannedDelivery, PlannedNotification, plan
+from domain.recipients import Wish, wishes
 from domain.routing import Routing
 from domain.states import DeliveryStatus, EventStatus, NotificationStatus
 from domain.vocabulary import Reason
@@ -31,12 +32,13 @@ from pipeline.withdraw import withdraw_issues
 
 _DELIVERIES: Final = """
 INSERT INTO deliveries (id, tenant, event_id, notification_id, webhook_id, channel, address, name, template,
-                        priority, status, reason, due_at, sent_at)
+                        priority, status, reason, only_if, due_at, sent_at)
 SELECT id, tenant, event_id, notification_id, webhook_id, channel, address, name, template, priority, status, reason,
+       only_if,
        CASE WHEN status <> 'sent' THEN coalesce(due_at, now()) END, CASE WHEN status = 'sent' THEN now() END
 FROM jsonb_to_recordset(cast(:deliveries AS jsonb)) AS d(
     id uuid, tenant text, event_id uuid, notification_id uuid, webhook_id uuid, channel text, address text, name text,
-    template text, priority smallint, status text, reason text, due_at timestamptz)
+    template text, priority smallint, status text, reason text, only_if text, due_at timestamptz)
 """
 
 # Of what goes to webhooks only there is nothing to number.
@@ -226,6 +228,9 @@ def _delivery(
         status, reason, due_at = DeliveryStatus.HELD, Reason.SCHEDULED, event.send_at.isoformat()
     elif planned.channel == "in_app":
         status = DeliveryStatus.SENT  # it is in the inbox the moment this commits
+    elif planned.when is not None and planned.when.wait:
+        status, reason = DeliveryStatus.HELD, Reason.CONDITION
+        due_at = (datetime.now(UTC) + timedelta(seconds=planned.when.wait)).isoformat()
     return {
         "id": str(uuid7()),
         "tenant": event.tenant,
@@ -239,6 +244,7 @@ def _delivery(
         "priority": routing.priority.rank,
         "status": status,
         "reason": reason,
+        "only_if": planned.when and planned.when.only_if,
         "due_at": due_at,
     }
 

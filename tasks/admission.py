@@ -16,6 +16,7 @@ from domain import verdict
 from domain.verdict import Verdict
 from domain.vocabulary import Reason
 from pipeline.claim import Claim
+from pipeline.condition import look_at_condition
 from pipeline.deliver import address, look_again
 from pipeline.settle import WITHOUT_ACCOUNTS, Result
 from tasks.accounts import Account
@@ -88,7 +89,7 @@ class Admission:
         results: list[Result] = []
         parcels: list[Parcel] = []
         for row in taken.rows:
-            found = self._look(row, orders[row.tenant], now)
+            found = self._look(row, orders[row.tenant], now, taken.present)
             if isinstance(found, Parcel):
                 parcels.append(found)
             else:
@@ -111,9 +112,12 @@ class Admission:
         await self._round([parcel], admitted, passing_on=False)
         return bool(admitted)
 
-    def _look(self, row: Row[Any], order: tuple[Account, ...], now: datetime) -> Parcel | Result:
+    def _look(
+        self, row: Row[Any], order: tuple[Account, ...], now: datetime, present: frozenset[tuple[str, str]]
+    ) -> Parcel | Result:
         try:
             going = self._given_up(row, order) or look_again(row, self._channel, now)
+            going = going or look_at_condition(row, present, self._sender.settings.seen_grace)
             if going is not None:
                 return Result(row.id, going)
             where = address(row, self._channel, now)

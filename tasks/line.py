@@ -23,6 +23,7 @@ from domain.vocabulary import Reason
 from models.engine import DATABASE_AWAY, transaction
 from pipeline.bulkhead import give_back_slots, make_slots, take_slots
 from pipeline.claim import Claim, claim, claim_alone
+from pipeline.condition import asks_for_presence, look_at_condition
 from pipeline.deliver import NOTHING_MORE, look_again
 from pipeline.fold import fold
 from pipeline.settle import WITHOUT_ACCOUNTS, Result, settle
@@ -30,6 +31,7 @@ from tasks.accounts import Account, Accounts
 from tasks.admission import BUSY_WAIT, Admission, Parcel
 from tasks.attempt import THROTTLED, Try, concluded, on_account, try_once, words
 from tasks.bells import ringer
+from tasks.presence import who_is_present
 
 if TYPE_CHECKING:
     from tasks.sending import Sender
@@ -184,14 +186,16 @@ class Line:
         if self._is_plain or not tenants:
             return Batch(taken, dict.fromkeys(tenants, self._accounts.shared), len(taken.rows))
         orders = self._accounts.orders(connection, tenants)
-        gone, more = fold(connection, taken.token, taken.rows, self._is_wanted)
+        present = who_is_present(asks_for_presence(taken.rows))
+        gone, more = fold(connection, taken.token, taken.rows, lambda row: self._is_wanted(row, present))
         left = [row for row in taken.rows if row.id not in gone]
-        return Batch(replace(taken, rows=left, more=more), orders, len(taken.rows))
+        return Batch(replace(taken, rows=left, more=more, present=present), orders, len(taken.rows))
 
-    def _is_wanted(self, row: Row[Any]) -> bool:
+    def _is_wanted(self, row: Row[Any], present: frozenset[tuple[str, str]]) -> bool:
         """Whether a delivery may carry others; one that nobody can look at carries none, and fails by itself later."""
         try:
-            return look_again(row, self.channel, datetime.now(UTC)) is None
+            now, grace = datetime.now(UTC), self._sender.settings.seen_grace
+            return (look_again(row, self.channel, now) or look_at_condition(row, present, grace)) is None
         except Exception:
             log.exception("not_looked_at", delivery_id=row.id, channel=self.channel)
             return False

@@ -9,7 +9,7 @@ import pytest
 
 from config.catalogue import shipped
 from config.demo import demo, sample_events
-from domain.plan import wishes
+from domain.recipients import wishes
 from domain.routing import glob_matches, mismatch
 from domain.vocabulary import Severity
 from pipeline.envelope import parse

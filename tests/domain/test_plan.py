@@ -9,7 +9,8 @@ import pytest
 
 from domain.catalogue import EventType, Resolver, Route
 from domain.event import Event, Person, PreferenceEntry, WebhookEndpoint
-from domain.plan import EVERYONE, MOST_NAMED, Plan, Skipped, Wish, plan, wishes
+from domain.plan import EVERYONE, Plan, plan
+from domain.recipients import MOST_NAMED, Skipped, Wish, wishes
 from domain.routing import Routing
 from domain.vocabulary import Reason
 

@@ -9,7 +9,8 @@ import pytest
 
 from domain.catalogue import EventType, Route
 from domain.event import Event, Person
-from domain.plan import Plan, Skipped, plan
+from domain.plan import Plan, plan
+from domain.recipients import Skipped
 from domain.routing import resolve
 from domain.vocabulary import Reason, Severity
 

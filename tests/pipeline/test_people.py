@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain.event import Person
-from domain.plan import Wish
+from domain.recipients import Wish
 from pipeline.people import find_people
 from pipeline.webhooks import put_webhook
 

@@ -13,7 +13,7 @@ import pytest
 
 from config.catalogue import shipped
 from domain.errors import InvalidInputError
-from domain.plan import Wish
+from domain.recipients import Wish
 from domain.vocabulary import CHANNELS
 from pipeline.claim import claim
 from pipeline.deliver import look_again

@@ -1,4 +1,4 @@
-"""Deliveries that wait for something: a condition, the end of quiet hours, a digest. Versions that they were made of."""
+"""Deliveries that wait for a condition, the end of quiet hours or a digest; and the versions they were made of."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ SCHEMA = """
 ALTER TABLE deliveries ADD COLUMN only_if TEXT;
 ALTER TABLE deliveries ADD COLUMN template_version UUID;
 ALTER TABLE deliveries ADD COLUMN brand_version INTEGER;
+DROP INDEX deliveries_event_id;
+CREATE INDEX deliveries_event_id ON deliveries (event_id, notification_id);
 CREATE TABLE holds (
     delivery_id UUID NOT NULL,
     tenant TEXT NOT NULL,
