@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from channels import sms
 from pipeline import wording
+from pipeline.sentences import ngettext
 
 TELEGRAM_LENGTH: Final = (
     4096  # UTF-16 units, counted by Telegram without the escapes; with them we are on the safe side
@@ -50,8 +51,14 @@ def in_one_line(text: str, limit: int) -> str:
 
 def and_more(title: str, count: int, limit: int) -> str:
     """`title` with how many others it stands for: "X and 12 more", which is never what is cut."""
-    more = f" and {count} more" if count > 0 else ""
-    return wording.cut(title, limit - len(more)) + more
+    if count <= 0:
+        return wording.cut(title, limit)
+    room = limit - len(_others("", count))
+    return _others(wording.cut(title, room), count)
+
+
+def _others(title: str, count: int) -> str:
+    return ngettext("%(title)s and %(count)s more", "%(title)s and %(count)s more", count, title=title, count=count)
 
 
 def text_message(text: str, link: str | None, segments: int, spare: str = "") -> str:

@@ -17,6 +17,8 @@ from domain.vocabulary import Severity
 from pipeline import whatsapp, wording
 from pipeline.faces import SHIPPED, Faces, run
 from pipeline.fit import and_more, in_one_line, lines_within, picture, plain_values, text_message, tidy, whole_lines
+from pipeline.language import ENGLISH, SPOKEN, Language
+from pipeline.sentences import gettext
 
 SUBJECT_LENGTH: Final = 200  # characters; mail programs show some 70
 IN_APP_LENGTH: Final = 1000
@@ -50,6 +52,7 @@ class Person:
     id: str | None = None
     name: str | None = None
     locale: str | None = None
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +119,20 @@ class _Kind:
 
     faces: Faces
     template: str
+    language: Language
 
     def run(self, name: str, values: Mapping[str, Any]) -> str:
         """The face `name`, its own or the default's."""
-        return self._run(self.faces.face_or_default(self.template, name), values)
+        return self._run(self.faces.face_or_default(self.template, name, self.language), values)
 
     def run_own(self, name: str, values: Mapping[str, Any]) -> str | None:
         """The face `name`, None when the folder has none of its own."""
-        face = self.faces.face(self.template, name)
+        face = self.faces.face(self.template, name, self.language)
         return self._run(face, values) if face else None
 
     def has(self, name: str) -> bool:
         """Whether the folder has the face `name` of its own."""
-        return self.faces.face(self.template, name) is not None
+        return self.faces.face(self.template, name, self.language) is not None
 
     def _run(self, face: Template, values: Mapping[str, Any]) -> str:
         try:
@@ -150,10 +154,15 @@ def render(channel: str, template: str, context: Context, faces: Faces = SHIPPED
     make = _CHANNELS.get(channel)
     if make is None:
         raise RenderError(template, None, f"nothing is rendered for the channel {channel}")
+    person = context.user
+    language = faces.languages.of(person.locale, person.time_zone) if person else ENGLISH
+    before = SPOKEN.set(language)
     try:
-        return make(_Kind(faces, template), context)
+        return make(_Kind(faces, template, language), context)
     except TemplateError as error:  # found while it was looked up
         raise _render_error(faces.folder, template, error) from error
+    finally:
+        SPOKEN.reset(before)
 
 
 def _email(kind: _Kind, context: Context) -> Content:
@@ -249,6 +258,7 @@ def _values(kind: _Kind, context: Context, data: Mapping[str, Any]) -> dict[str,
         "event": context.event,
         "data": data,
         "user": context.user,
+        "language": kind.language.tag,
         "tenant": context.tenant,
         "resolved": context.event.status == "resolved",
         "link_url": link,
@@ -268,15 +278,17 @@ def _values(kind: _Kind, context: Context, data: Mapping[str, Any]) -> dict[str,
 
 def _headline(kind: _Kind, event: EventView, data: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     own = wording.one_line(kind.run_own("title.txt", values) or "", SUBJECT_LENGTH)
-    title = own or wording.one_line(wording.headline(event.title, event.type, data), SUBJECT_LENGTH)
-    return wording.cut(f"Resolved: {title}", SUBJECT_LENGTH) if event.status == "resolved" else title
+    title = own or wording.one_line(wording.headline(gettext(event.title), event.type, data), SUBJECT_LENGTH)
+    if event.status == "resolved":
+        return wording.cut(gettext("Resolved: %(title)s", title=title), SUBJECT_LENGTH)
+    return title
 
 
 def _link_text(kind: _Kind, data: Mapping[str, Any]) -> str:
     given = data.get("link_text")
     if isinstance(given, str) and given.strip():
         return wording.one_line(wording.words(given), 60)
-    return kind.faces.link_text(kind.template) or LINK_TEXT
+    return gettext(kind.faces.link_text(kind.template) or LINK_TEXT)
 
 
 def _render_error(folder: Path, name: str, error: Exception) -> RenderError:

@@ -1,0 +1,72 @@
+"""Sentences of templates and of ours in the language that is spoken, with values put into their places.
+
+What comes out is plain text; a face escapes it as it does any value, so one sentence serves all faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from re import compile as pattern
+from typing import Any, Final
+
+from pipeline.language import SPOKEN
+from pipeline.wording import words
+
+_PLACE: Final = pattern(r"%(\(\w+\)s|%)")
+_LONGEST_VALUE: Final = 500
+
+
+def gettext(english: str, /, **values: object) -> str:
+    """`english` in the language that is spoken, its ``%(name)s`` filled."""
+    said = SPOKEN.get().sentences.one.get(english, english)
+    return said if "%" not in said else _filled(said, values)
+
+
+def ngettext(singular: str, plural: str, number: object, /, **values: object) -> str:
+    """The form that goes with `number`, which is also ``%(num)s``."""
+    said = SPOKEN.get().counted(singular, plural, whole(number))
+    return _filled(said, {"num": number, **values})
+
+
+def pgettext(context: str, english: str, /, **values: object) -> str:
+    """As `gettext`, for words that mean different things in different places."""
+    return _filled(SPOKEN.get().sentence(english, context), values)
+
+
+def npgettext(context: str, singular: str, plural: str, number: object, /, **values: object) -> str:
+    """As `ngettext`, for words that mean different things in different places."""
+    said = SPOKEN.get().counted(singular, plural, whole(number), context)
+    return _filled(said, {"num": number, **values})
+
+
+def whole(number: object) -> int:
+    """The number by which a plural is chosen, whatever is given: only 1 and "1" are one."""
+    try:
+        given = float(number) if isinstance(number, int | float | str) else 2.0
+        return int(given) if given.is_integer() else 2
+    except (ValueError, OverflowError):
+        return 2
+
+
+FOR_TEMPLATES: Final[Mapping[str, Any]] = {
+    "_": gettext,
+    "gettext": gettext,
+    "ngettext": ngettext,
+    "pgettext": pgettext,
+    "npgettext": npgettext,
+}
+
+
+def _filled(sentence: str, values: Mapping[str, object]) -> str:
+    """`sentence` with its values in words; a place that nothing was given for is empty."""
+    pieces = list(_pieces(sentence))
+    for index in range(1, len(pieces), 2):
+        name = pieces[index]
+        pieces[index] = "%" if name == "%" else words(values.get(name[1:-2]), _LONGEST_VALUE)
+    return "".join(pieces)
+
+
+@lru_cache(maxsize=4096)
+def _pieces(sentence: str) -> tuple[str, ...]:
+    return tuple(_PLACE.split(sentence))
