@@ -14,7 +14,7 @@ from config.catalogue import TEMPLATES, shipped
 from config.demo import sample_events
 from domain.vocabulary import Severity
 from pipeline.faces import Faces
-from pipeline.render import Context, EventView
+from pipeline.render import Context, EventView, Person
 
 LINK = "https://bellwire.example.org/inbox"
 WORDS_BESIDE = ("unsubscribe_url", "acknowledge_url", "preferences_url", "more", "more_count")
@@ -37,6 +37,7 @@ def make(event_type: str, data: dict[str, Any], **more: Any) -> Context:
         event=event,
         data=data,
         tenant=more.get("tenant", "Nordwind Cloud"),
+        user=Person(None, None, more.get("locale"), more.get("time_zone")),
         link=more.get("link", LINK),
         secret=more.get("secret", listed.secret if listed else ()),
         **{name: more[name] for name in WORDS_BESIDE if name in more},
