@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -61,12 +61,17 @@ class WebhookEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class PreferenceEntry:
-    """What a user wants of a group (`event` None) or of one event, for all customers (None) or for one."""
+    """What a user wants of a group (`event` None) or of one event, for all customers (None) or for one.
+
+    `cadence`: how often, on all channels; `cadences`: on one; None and what is not named: as a less specific entry says.
+    """
 
     group: str
     event: str | None
     customer_id: str | None
     channels: dict[str, bool]
+    cadence: str | None = None
+    cadences: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,8 @@ class Person:
     """Somebody who can be told: a user of the platform, or an address that the event named (`user_id` None).
 
     `addresses` maps a channel to the address on it; `push_tokens` are the ids of the devices that can be pushed to;
-    `disabled` are the channels that were switched off for this person altogether.
+    `disabled` are the channels that were switched off for this person altogether; `quiet_hours` the times of day from
+    which and until which nothing is to be heard, `digest` the cron line of this person's digests.
     """
 
     user_id: str | None
@@ -85,6 +91,9 @@ class Person:
     preferences: tuple[PreferenceEntry, ...] = ()
     push_tokens: tuple[str, ...] = ()
     disabled: frozenset[str] = frozenset()
+    time_zone: str | None = None
+    quiet_hours: tuple[str, str] | None = None
+    digest: str | None = None
 
     @property
     def label(self) -> str:
