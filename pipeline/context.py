@@ -8,6 +8,7 @@ from typing import Any
 
 from config.catalogue import shipped
 from config.settings import settings
+from domain.brand import DEFAULT_BRAND, Brand
 from domain.vocabulary import Severity
 from pipeline.envelope import unlisted
 from pipeline.render import Context, EventView, Person
@@ -31,6 +32,7 @@ def context(
     preferences_url: str | None = None,
     more: tuple[str, ...] = (),
     more_count: int = 0,
+    brand: Brand = DEFAULT_BRAND,
 ) -> Context:
     """The context of one message. Links lead to the public URL and nowhere else.
 
@@ -49,4 +51,5 @@ def context(
         preferences_url=preferences_url,
         more=more,
         more_count=more_count,
+        brand=brand,
     )

@@ -61,17 +61,18 @@ def _others(title: str, count: int) -> str:
     return ngettext("%(title)s and %(count)s more", "%(title)s and %(count)s more", count, title=title, count=count)
 
 
-def text_message(text: str, link: str | None, segments: int, spare: str = "") -> str:
+def text_message(text: str, link: str | None, segments: int, spare: str = "", sender: str = "") -> str:
     """The lines of `text` as one, and at the end the link if both travel whole in so many parts.
 
     Else as many words as do, with an ellipsis and no link. `spare` is a first line that says nothing by itself: it is
-    given up before anything else.
+    given up before anything else. `sender` is said first where that costs neither words nor the link.
     """
     said = in_one_line(text, SMS_LENGTH)
-    if link and sms.fits(f"{said} {link}", segments):
-        return f"{said} {link}"
-    if sms.fits(said, segments):
-        return said
+    named = f"{sender}: {said}" if sender else said
+    whole = [f"{named} {link}", f"{said} {link}"] if link else []
+    for message in (*whole, named, said):
+        if sms.fits(message, segments):
+            return message
     first, _, rest = text.strip().partition("\n")
     rest = in_one_line(rest, SMS_LENGTH)
     kept = rest if spare and rest and first.strip().rstrip(_ENDS) == spare.rstrip(_ENDS) else said

@@ -13,6 +13,7 @@ from typing import Any, Final
 from jinja2 import Template, TemplateError, TemplateSyntaxError
 
 from config.settings import settings
+from domain.brand import DEFAULT_BRAND, Brand
 from domain.vocabulary import Severity
 from pipeline import whatsapp, wording
 from pipeline.faces import SHIPPED, Faces, run
@@ -64,6 +65,7 @@ class Context:
         secret: fields of `data` that only the email shows.
         unsubscribe_url, preferences_url, acknowledge_url: shown by emails where they are set.
         more: the titles of what was folded into this one, at most 20; `more_count`: how many there are.
+        brand: how the tenant looks; its name stands for the tenant's.
     """
 
     event: EventView
@@ -77,6 +79,7 @@ class Context:
     preferences_url: str | None = None
     more: tuple[str, ...] = ()
     more_count: int = 0
+    brand: Brand = DEFAULT_BRAND
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +193,8 @@ def _sms(kind: _Kind, context: Context) -> Content:
     values = _short(kind, context)
     title = values["title"]
     spare = title if title.casefold() == wording.label(context.event.type).casefold() else ""  # it names the type only
-    text = text_message(kind.run("sms.txt", values), values["link_url"], settings().sms_segments, spare)
+    said = kind.run("sms.txt", values)
+    text = text_message(said, values["link_url"], settings().sms_segments, spare, context.brand.name)
     return Content(values["title"], text, None, values["link_url"], values["link_text"])
 
 
@@ -259,7 +263,8 @@ def _values(kind: _Kind, context: Context, data: Mapping[str, Any]) -> dict[str,
         "data": data,
         "user": context.user,
         "language": kind.language.tag,
-        "tenant": context.tenant,
+        "tenant": context.brand.name or context.tenant,
+        "brand": context.brand.shown,
         "resolved": context.event.status == "resolved",
         "link_url": link,
         "unsubscribe_url": context.unsubscribe_url,
