@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from domain.catalogue import EventType, Route
+from domain.catalogue import EventType, OnlyIf, Route, When
+from domain.catalogue import Plan as RoutePlan
+from domain.conditions import STAGED_AFTER
 from domain.event import Event, Person
 from domain.plan import Plan, plan
 from domain.recipients import Skipped
@@ -119,3 +121,33 @@ def test_why_a_channel_for_everybody_was_not_used_is_kept_of_critical_events(
     everywhere = Route("everywhere", channels=("email", "sms", "push", "webhook", "telegram"))
     decided = decide([to_users("u1", channels=("email",)), everywhere], severity, addresses={"email": "u1@example.org"})
     assert [(one.channel, one.reason) for one in decided.skipped] == told
+
+
+@pytest.mark.mission("E-40")
+@pytest.mark.parametrize("severity", [Severity.MEDIUM, Severity.CRITICAL])
+def test_what_is_critical_depends_on_nothing(
+    decide: Callable[..., Plan], to_users: Callable[..., Route], severity: Severity
+) -> None:
+    channels = ("in_app", "push", "email", "sms")
+    when = {"email": When(OnlyIf.UNREAD, 60)}
+    route = to_users("u1", channels=channels, sms_severity=Severity.LOW, plan=RoutePlan.STAGED, when=when)
+    decided = decide([route], severity, push_tokens=("t1",), **PHONE)
+    found = {way.channel: way.when for one in decided.notifications for way in one.deliveries}
+    staged = {"in_app": None, "push": None, "email": when["email"], "sms": When(OnlyIf.UNREAD, STAGED_AFTER)}
+    assert found == (staged if severity is Severity.MEDIUM else dict.fromkeys(channels))
+
+
+def test_a_route_that_names_the_channel_without_a_condition_is_enough(
+    decide: Callable[..., Plan], to_users: Callable[..., Route]
+) -> None:
+    later = to_users("u1", channels=("email",), name="later", when={"email": When(OnlyIf.UNREAD, 60)})
+    for routes, expected in (
+        ([later], When(OnlyIf.UNREAD, 60)),
+        ([later, to_users("u1", channels=("email",), name="now")], None),
+        ([later, to_users("u1", channels=("in_app",), name="inbox")], When(OnlyIf.UNREAD, 60)),
+        ([later, Route("for-all", channels=("email",))], When(OnlyIf.UNREAD, 60)),  # adds nothing that is not there
+    ):
+        decided = decide(routes, **PHONE)
+        assert [way.when for one in decided.notifications for way in one.deliveries if way.channel == "email"] == [
+            expected
+        ]

@@ -95,9 +95,9 @@ class Process:
 
 def _forget() -> None:
     """What this process remembers of its settings."""
-    from tasks import live
+    from tasks import live, presence
 
-    for cached in (settings, engine, _seal, opened, live._client):
+    for cached in (settings, engine, _seal, opened, live._client, presence._client):
         cached.cache_clear()
 
 

@@ -1,0 +1,137 @@
+"""Email only when nobody is there, and further channels when a notification stays unread, with real servers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import redis
+
+from models.engine import engine
+from pipeline.routes import put_route
+from tasks.live import presence_key
+from workers.receivers.together import Receivers
+
+MESSAGE = {"tenant": "acme", "type": "conversation.message_posted", "severity": "low", "recipients": ["u1"]}
+
+
+def settings_for(receivers: Receivers) -> dict[str, str]:
+    return {**receivers.whole_environment(), "BELLWIRE_SEEN_GRACE": "60"}
+
+
+@pytest.fixture
+def u1(process: Any) -> Any:
+    """The process with a user, and routes that tell him of messages with the plan `offline_email` only."""
+    process.user("u1", email="u1@example.org", phone="+4915123456789")
+    route(process, plan="offline_email", channels=["in_app", "email"])
+    return process
+
+
+def route(process: Any, **body: Any) -> None:
+    whole = {
+        "match": {"event": "conversation.message_posted"},
+        "recipients": {"resolver": "explicit"},
+        "priority": "critical",
+        "sms_severity": "low",
+        **body,
+    }
+    with engine().begin() as connection:
+        put_route(connection, tenant="acme", name="messages", body=whole, actor="cli")
+
+
+def be(process: Any, *, there: bool) -> None:
+    """u1 has a live connection, or has none any more."""
+    with redis.Redis.from_url(process.child.sender.settings.redis_url.get_secret_value()) as client:
+        key = presence_key("acme", "u1")
+        client.hset(key, "c1", json.dumps({"serverId": "a"})) if there else client.delete(key)
+
+
+def tell(process: Any, channel: str = "email") -> Any:
+    number = process.execute("SELECT count(*) AS n FROM events")[0].n
+    process.publish({**MESSAGE, "data": {"conversation_id": f"c{number}", "text": "Hello"}})
+    return look(process, channel)
+
+
+def look(process: Any, channel: str = "email") -> Any:
+    process.ring(channel)
+    return process.deliveries(channel)[-1]
+
+
+def let_time_pass(process: Any, seconds: int) -> None:
+    process.execute(
+        "UPDATE deliveries SET created_at = created_at - :s * interval '1 second', "
+        "due_at = due_at - :s * interval '1 second' WHERE due_at IS NOT NULL",
+        s=seconds,
+    )
+
+
+def shown(process: Any) -> None:
+    """As when the notification was written to a live connection."""
+    process.execute("UPDATE deliveries SET status = 'delivered' WHERE channel = 'in_app' AND status = 'sent'")
+
+
+@pytest.mark.mission("C-8")
+def test_who_is_not_connected_gets_the_email_at_once(u1: Any) -> None:
+    assert tell(u1).status == "sent"
+
+
+@pytest.mark.mission("C-8")
+def test_who_is_connected_and_stays_gets_no_email(u1: Any) -> None:
+    be(u1, there=True)
+    waiting = tell(u1)
+    assert (waiting.status, waiting.reason) == ("held", "condition")
+    shown(u1)
+    let_time_pass(u1, 61)
+    ended = look(u1)
+    assert (ended.status, ended.reason, ended.attempts) == ("suppressed", "seen", 0)
+
+
+@pytest.mark.mission("C-8")
+def test_who_drops_in_between_gets_the_email_after_the_grace(u1: Any) -> None:
+    be(u1, there=True)
+    assert tell(u1).status == "held"
+    shown(u1)
+    be(u1, there=False)
+    assert look(u1).status == "held"
+    let_time_pass(u1, 61)
+    assert look(u1).status == "sent"
+
+
+def test_who_reads_it_meanwhile_gets_no_email(u1: Any) -> None:
+    be(u1, there=True)
+    tell(u1)
+    be(u1, there=False)
+    u1.execute("UPDATE notifications SET read_at = now()")
+    let_time_pass(u1, 61)
+    assert look(u1).reason == "seen"
+
+
+def test_while_nobody_knows_who_is_connected_the_email_goes_out(u1: Any) -> None:
+    be(u1, there=True)
+    with redis.Redis.from_url(u1.child.sender.settings.redis_url.get_secret_value()) as client:
+        client.set(presence_key("acme", "u1"), "no hash")  # whatever stands there, it is no reason to fail
+        assert tell(u1).status in {"held", "sent"}
+        client.delete(presence_key("acme", "u1"))
+
+
+@pytest.mark.mission("E-40")
+@pytest.mark.parametrize(("read", "outcome"), [(False, ("sent", None)), (True, ("suppressed", "seen"))])
+def test_a_text_message_follows_when_it_stays_unread(u1: Any, read: bool, outcome: tuple[str, str | None]) -> None:
+    route(u1, channels=["in_app", "sms"], when={"sms": "unread for 15m"})
+    waiting = tell(u1, "sms")
+    assert (waiting.status, waiting.reason) == ("held", "condition")
+    if read:
+        u1.execute("UPDATE notifications SET read_at = now()")
+    let_time_pass(u1, 901)
+    followed = look(u1, "sms")
+    assert (followed.status, followed.reason) == outcome
+
+
+def test_what_a_person_sends_again_asks_for_no_condition(u1: Any) -> None:
+    tell(u1)
+    u1.execute("UPDATE notifications SET read_at = now()")
+    u1.execute("UPDATE deliveries SET status = 'processing' WHERE channel = 'email'")
+    u1.execute("UPDATE deliveries SET status = 'dead_letter' WHERE channel = 'email'")
+    u1.execute("UPDATE deliveries SET status = 'queued', due_at = now(), replayed_at = now() WHERE channel = 'email'")
+    assert look(u1).status == "sent"
