@@ -63,7 +63,7 @@ class WebhookEndpoint:
 class PreferenceEntry:
     """What a user wants of a group (`event` None) or of one event, for all customers (None) or for one.
 
-    `cadence`: how often, on all channels; `cadences`: on one; None and what is not named: as a less specific entry says.
+    `cadence`: how often, on all channels; `cadences`: on one. What they do not say, a less specific entry says.
     """
 
     group: str

@@ -52,7 +52,7 @@ def parse_cron(line: str) -> Cron:
         frozenset(months),
         frozenset(day % 7 for day in weekdays),
         either=not written[2].startswith("*") and not written[4].startswith("*"),
-        every_hour=written[1].startswith("*"),
+        every_hour=written[1] == "*",
     )
 
 
