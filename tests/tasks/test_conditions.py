@@ -129,9 +129,10 @@ def test_a_text_message_follows_when_it_stays_unread(u1: Any, read: bool, outcom
 
 
 def test_what_a_person_sends_again_asks_for_no_condition(u1: Any) -> None:
+    be(u1, there=True)
     tell(u1)
     u1.execute("UPDATE notifications SET read_at = now()")
-    u1.execute("UPDATE deliveries SET status = 'processing' WHERE channel = 'email'")
-    u1.execute("UPDATE deliveries SET status = 'dead_letter' WHERE channel = 'email'")
-    u1.execute("UPDATE deliveries SET status = 'queued', due_at = now(), replayed_at = now() WHERE channel = 'email'")
+    for status in ("processing", "dead_letter", "queued"):
+        u1.execute("UPDATE deliveries SET status = :status WHERE channel = 'email'", status=status)
+    u1.execute("UPDATE deliveries SET due_at = now(), replayed_at = now() WHERE channel = 'email'")
     assert look(u1).status == "sent"
