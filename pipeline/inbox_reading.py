@@ -33,23 +33,23 @@ VISIBLE: Final = """(n.customer_id IS NULL OR cast(:customers AS uuid[]) IS NULL
 ASKED_FOR: Final = f"""{VISIBLE}
     AND (cast(:customer_id AS uuid) IS NULL OR n.customer_id = cast(:customer_id AS uuid))"""
 
-# As the partial index has it, so that it is the one that answers.
+# As the partial index has it, so that it is the one that answers, without a look at the rows themselves; the newest
+# first, as it is kept.
 UNREAD: Final = f"""
-SELECT n.id, n.sequence, n.customer_id FROM notifications n
-WHERE {MINE} AND n.sequence IS NOT NULL AND n.read_at IS NULL AND n.deleted_at IS NULL LIMIT :looked_at"""
+SELECT n.sequence, n.customer_id FROM notifications n
+WHERE {MINE} AND n.sequence IS NOT NULL AND n.read_at IS NULL AND n.deleted_at IS NULL
+ORDER BY n.sequence DESC LIMIT :looked_at"""
 
 # Numbers have no gaps, so a range of them bounds the rows that are looked at.
 COUNT: Final = text(f"""
 WITH inbox AS (SELECT i.last FROM inboxes i WHERE i.tenant = :tenant AND i.user_id = :user_id),
-unread AS MATERIALIZED ({UNREAD})
-SELECT coalesce((SELECT last FROM inbox), 0) AS last, (SELECT count(*) FROM unread) AS looked_at,
-       (SELECT count(*) FROM unread n WHERE {ASKED_FOR}) AS unread,
+unread AS (SELECT count(*) AS looked_at, count(*) FILTER (WHERE {ASKED_FOR}) AS unread FROM ({UNREAD}) n)
+SELECT coalesce((SELECT last FROM inbox), 0) AS last, unread.looked_at, unread.unread,
        (SELECT count(*) FROM notifications n WHERE {MINE} AND n.sequence > (SELECT last FROM inbox) - :looked_at
             AND n.read_at IS NOT NULL AND n.deleted_at IS NULL AND {ASKED_FOR}) AS read
+FROM unread
 """)
-COUNT_UNREAD: Final = text(f"""
-WITH unread AS MATERIALIZED ({UNREAD}) SELECT count(*) FROM unread n WHERE {VISIBLE}
-""")
+COUNT_UNREAD: Final = text(f"SELECT count(*) FILTER (WHERE {VISIBLE}) FROM ({UNREAD}) n")
 LATEST: Final = text("SELECT i.last FROM inboxes i WHERE i.tenant = :tenant AND i.user_id = :user_id")
 
 PAGE: Final = text(f"""
@@ -60,10 +60,10 @@ ORDER BY n.sequence DESC OFFSET :offset LIMIT :most
 """)
 # The few unread ones may lie far back among those that were read.
 PAGE_OF_UNREAD: Final = text(f"""
-WITH unread AS MATERIALIZED ({UNREAD}),
-picked AS (SELECT n.id FROM unread n WHERE n.sequence < :before AND {ASKED_FOR}
-           ORDER BY n.sequence DESC OFFSET :offset LIMIT :most)
-SELECT {COLUMNS}, n.sequence FROM notifications n JOIN picked ON picked.id = n.id ORDER BY n.sequence DESC
+WITH picked AS (SELECT n.sequence FROM ({UNREAD}) n WHERE n.sequence < :before AND {ASKED_FOR}
+                ORDER BY n.sequence DESC OFFSET :offset LIMIT :most)
+SELECT {COLUMNS}, n.sequence FROM picked JOIN notifications n ON {MINE} AND n.sequence = picked.sequence
+ORDER BY n.sequence DESC
 """)
 SINCE: Final = text(f"""
 SELECT {COLUMNS}, n.sequence FROM notifications n
