@@ -283,7 +283,7 @@ def _values(kind: _Kind, context: Context, data: Mapping[str, Any]) -> dict[str,
 
 def _headline(kind: _Kind, event: EventView, data: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     own = wording.one_line(kind.run_own("title.txt", values) or "", SUBJECT_LENGTH)
-    title = own or wording.one_line(wording.headline(gettext(event.title), event.type, data), SUBJECT_LENGTH)
+    title = own or wording.one_line(wording.headline(wording.sentence(event.title), event.type, data), SUBJECT_LENGTH)
     if event.status == "resolved":
         return wording.cut(gettext("Resolved: %(title)s", title=title), SUBJECT_LENGTH)
     return title
@@ -293,7 +293,7 @@ def _link_text(kind: _Kind, data: Mapping[str, Any]) -> str:
     given = data.get("link_text")
     if isinstance(given, str) and given.strip():
         return wording.one_line(wording.words(given), 60)
-    return gettext(kind.faces.link_text(kind.template) or LINK_TEXT)
+    return wording.sentence(kind.faces.link_text(kind.template) or LINK_TEXT)
 
 
 def _render_error(folder: Path, name: str, error: Exception) -> RenderError:

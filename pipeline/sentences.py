@@ -11,7 +11,7 @@ from re import compile as pattern
 from typing import Any, Final
 
 from pipeline.language import SPOKEN
-from pipeline.wording import words
+from pipeline.wording import whole, words
 
 _PLACE: Final = pattern(r"%(\(\w+\)s|%)")
 _LONGEST_VALUE: Final = 500
@@ -38,15 +38,6 @@ def npgettext(context: str, singular: str, plural: str, number: object, /, **val
     """As `ngettext`, for words that mean different things in different places."""
     said = SPOKEN.get().counted(singular, plural, whole(number), context)
     return _filled(said, {"num": number, **values})
-
-
-def whole(number: object) -> int:
-    """The number by which a plural is chosen, whatever is given: only 1 and "1" are one."""
-    try:
-        given = float(number) if isinstance(number, int | float | str) else 2.0
-        return int(given) if given.is_integer() else 2
-    except (ValueError, OverflowError):
-        return 2
 
 
 FOR_TEMPLATES: Final[Mapping[str, Any]] = {

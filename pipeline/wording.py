@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
 
-from babel.numbers import UnknownCurrencyError, format_currency
+from babel.numbers import UnknownCurrencyError
 from jinja2 import Undefined
 
 from config.catalogue import TITLE_PLACE
+from pipeline import formats
+from pipeline.language import SPOKEN
 
 Row = tuple[str, str]
 
@@ -54,12 +56,17 @@ def words(value: object, limit: int = 500) -> str:
     if value is None or isinstance(value, Undefined):
         return ""
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return sentence("yes") if value else sentence("no")
     if isinstance(value, int | float):
         return _number(value)
     if isinstance(value, datetime):
         return moment(value)
     return clean(cut(_listing(value, limit), limit))
+
+
+def sentence(english: str) -> str:
+    """Fixed words of ours in the language that is spoken."""
+    return SPOKEN.get().sentences.one.get(english, english)
 
 
 def clean(text: str) -> str:
@@ -79,9 +86,13 @@ def one_line(text: str, limit: int) -> str:
     return cut(" ".join(text.split()), limit)
 
 
-@lru_cache(maxsize=4096)
 def label(name: str) -> str:
     """The name of a field or type for people: ``order_id`` is "Order ID", ``ssl_failure`` is "SSL failure"."""
+    return sentence(_label(name))
+
+
+@lru_cache(maxsize=4096)
+def _label(name: str) -> str:
     parts = _SEPARATORS.sub(" ", _CAMEL.sub(" ", clean(name[: 2 * _LONGEST_LABEL]))).split()
     lowered = (part if part.isupper() else part.lower() for part in parts)
     shown = " ".join(part.upper() if part.lower() in _ACRONYMS else part for part in lowered)
@@ -119,7 +130,7 @@ def facts(data: object, most: int = 20, told: str = "", *, say_more: bool = True
         names = sorted(islice((name for name in data if name not in left_out), _MOST_LOOKED_AT), key=_is_id)
         data = {name: data[name] for name in names}
     found = list(islice(_flat(data, "", 0, 300), most + 1))
-    return found if len(found) <= most else found[:most] + [MORE] * say_more
+    return found if len(found) <= most else found[:most] + [(MORE[0], sentence(MORE[1]))] * say_more
 
 
 def listed(value: object, most: int = 50) -> list[object]:
@@ -143,16 +154,9 @@ def money(amount: object, currency: object = "") -> str:
         value = Decimal(words(amount, 40))
         if not value.is_finite() or abs(value) >= 10**15:
             raise InvalidOperation
-        return _currency(value, words(currency, 10))
+        return formats.money(value, words(currency, 10))
     except (InvalidOperation, UnknownCurrencyError, ValueError):
         return f"{words(amount)} {words(currency, 10)}".strip()
-
-
-@lru_cache(maxsize=1024)
-def _currency(value: Decimal, currency: str) -> str:
-    if not re.fullmatch(r"[A-Z]{3}", currency):
-        raise UnknownCurrencyError(currency)
-    return format_currency(value, currency, locale="en", group_separator=True)
 
 
 def more(value: object, most: int) -> int:
@@ -163,7 +167,19 @@ def more(value: object, most: int) -> int:
 def number_of(value: object, noun: str) -> str:
     """A number with its noun: "1 day", "7 days"; nothing when there is no number."""
     number = words(value, 40)
-    return f"{number} {noun}{'' if number == '1' else 's'}" if number else ""
+    if not number:
+        return ""
+    form = SPOKEN.get().counted(f"%(num)s {noun}", f"%(num)s {noun}s", whole(value))
+    return form.replace("%(num)s", number)
+
+
+def whole(number: object) -> int:
+    """The number by which a plural is chosen, whatever is given: only 1 and "1" are one."""
+    try:
+        given = float(number) if isinstance(number, int | float | str) else 2.0
+        return int(given) if given.is_integer() else 2
+    except (ValueError, OverflowError):
+        return 2
 
 
 def moment(value: object) -> str:
@@ -171,7 +187,7 @@ def moment(value: object) -> str:
     if isinstance(value, str):
         return _moment(value) if _ISO.fullmatch(value[:40]) else words(value)
     if isinstance(value, datetime):
-        return _time(value)
+        return formats.moment(value)
     return words(value)
 
 
@@ -181,7 +197,7 @@ def mask(data: Mapping[str, Any], secret: tuple[str, ...]) -> Mapping[str, Any]:
 
 
 def _is_id(name: object) -> bool:
-    return label(str(name)[:200]).rpartition(" ")[2].lower() in ("id", "ids")
+    return _label(str(name)[:200]).rpartition(" ")[2].lower() in ("id", "ids")
 
 
 def _lead_field(data: Mapping[str, Any]) -> str | None:
@@ -200,7 +216,7 @@ def _masked(name: object, value: object, secret: frozenset[str], depth: int) -> 
 
 def _number(value: float) -> str:
     try:
-        return cut(str(value), 40)
+        return cut(str(value) if isinstance(value, int) else formats.decimal(str(value)), 40)
     except ValueError:  # Python refuses to write integers of more than 4,300 digits
         return "…"
 
@@ -263,20 +279,16 @@ def _at(data: Mapping[str, Any], path: str) -> object:
     return value
 
 
-@lru_cache(maxsize=1024)
 def _moment(text: str) -> str:
-    try:
-        if len(text) == 10:
-            day = date.fromisoformat(text)
-            return f"{day.day} {day:%B} {day.year}"
-        return _time(datetime.fromisoformat(text))
-    except (ValueError, OverflowError):
+    value = _parsed(text)
+    if value is None:
         return words(text)
+    return formats.moment(value) if isinstance(value, datetime) else formats.day(value)
 
 
-def _time(value: datetime) -> str:
-    """In UTC, whatever the offset; a time without one is taken as it is, without a zone."""
-    if value.tzinfo is None:
-        return f"{value.day} {value:%B} {value.year}, {value:%H:%M}"
-    value = value.astimezone(UTC)
-    return f"{value.day} {value:%B} {value.year}, {value:%H:%M} UTC"
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> date | datetime | None:
+    try:
+        return date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        return None
