@@ -67,7 +67,7 @@ claimed AS (
 SELECT c.id::text, c.tenant, c.event_id::text, c.notification_id::text, c.webhook_id::text, c.address, c.name,
        c.template, c.attempts, c.failures, c.crashes, c.was_lost, c.provider, c.unsure, c.earlier_reason, c.priority,
        e.type, e.severity, e.condition, e.branch, e.customer_id::text, e.data::text AS data_json, e.occurred_at,
-       e.expires_at, n.user_id, u.locale,
+       e.expires_at, n.user_id, {locale} AS locale, u.time_zone,
        coalesce(c.channel = ANY(u.disabled_channels), false) AS disabled,
        h.secret, h.previous_secret, h.previous_until, h.headers::text AS headers_json, h.url,
        (SELECT jsonb_agg(jsonb_build_array(p.group_name, p.event, p.customer_id, p.channels)) FROM preferences p
@@ -97,6 +97,10 @@ _ONLY_IF: Final = """CASE WHEN c.only_if IS NOT NULL AND c.replayed_at IS NULL T
                SELECT o.channel, jsonb_agg(DISTINCT o.status) AS statuses FROM deliveries o
                WHERE o.event_id = c.event_id AND o.notification_id = c.notification_id AND o.id <> c.id
                GROUP BY o.channel) AS s)) END"""
+# An address that the event named has the language that stands beside it.
+_LOCALE: Final = """coalesce(u.locale, CASE WHEN n.user_id IS NULL AND c.webhook_id IS NULL THEN jsonb_path_query_first(
+           e.recipients, '$[*] ? (@.email == $to || @.phone == $to || @.telegram_chat_id == $to || @.whatsapp == $to).locale',
+           jsonb_build_object('to', c.address)) #>> '{}' END)"""
 _SUPPRESSIBLE: Final = frozenset({"email", "sms", "telegram", "whatsapp"})
 
 # What a channel must know beyond what all do, as columns and joins. Webhooks, which are the most, ask for nothing.
@@ -129,7 +133,11 @@ def _statement(channel: str, picks: str) -> TextClause:
     columns, joins = _MORE.get(channel, ("", ""))
     suppressed = why_suppressed("c") if channel in _SUPPRESSIBLE else "NULL"
     only_if = "NULL" if channel == "in_app" else _ONLY_IF
-    return text(_CLAIM.format(picks=picks, suppressed=suppressed, only_if=only_if, columns=columns, joins=joins))
+    return text(
+        _CLAIM.format(
+            picks=picks, suppressed=suppressed, only_if=only_if, locale=_LOCALE, columns=columns, joins=joins
+        )
+    )
 
 
 _OF_ALL: Final = _picks("")

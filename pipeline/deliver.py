@@ -98,6 +98,7 @@ def message(row: Row[Any], channel: str, more: More = NOTHING_MORE) -> Message:
             user_id=row.user_id,
             name=row.name,
             locale=row.locale,
+            time_zone=row.time_zone,
             unsubscribe_url=unsubscribe,
             acknowledge_url=_acknowledge(row) if to_be_taken and channel == "email" else None,
             preferences_url=f"{settings().public_url.rstrip('/')}/inbox" if row.user_id else None,

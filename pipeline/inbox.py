@@ -53,6 +53,7 @@ def words(event: Event, template: str, person: Person) -> Words:
                 user_id=person.user_id,
                 name=person.name,
                 locale=person.locale,
+                time_zone=person.time_zone,
             ),
         )
     except RenderError as error:

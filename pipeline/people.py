@@ -24,7 +24,7 @@ found AS (
     SELECT w.*, c.user_id FROM wanted w
     JOIN user_customers c ON c.tenant = w.tenant AND c.customer_id = cast(w.key AS uuid) WHERE w.kind = 'customer'
 )
-SELECT f.tenant, f.kind, f.key, u.id, u.name, u.email, u.phone, u.telegram_chat_id, u.whatsapp, u.locale,
+SELECT f.tenant, f.kind, f.key, u.id, u.name, u.email, u.phone, u.telegram_chat_id, u.whatsapp, u.locale, u.time_zone,
        u.apprise IS NOT NULL AS has_apprise, u.disabled_channels,
        ARRAY(SELECT t.id::text FROM push_tokens t WHERE t.tenant = u.tenant AND t.user_id = u.id AND t.is_active
              ORDER BY t.updated_at DESC, t.id) AS push_tokens,
@@ -68,6 +68,7 @@ def person(row: Row[Any]) -> Person:
         preferences=preference_entries(row.preferences),
         push_tokens=tuple(row.push_tokens),
         disabled=frozenset(row.disabled_channels),
+        time_zone=row.time_zone,
     )
 
 

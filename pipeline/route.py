@@ -170,10 +170,10 @@ def _told(event: Event, group: str, template: str, routing: Routing, routing_id:
         routing_id,
         [{"recipient": s.recipient, "channel": s.channel, "reason": s.reason} for s in decided.skipped],
     )
-    said: dict[tuple[str | None, str | None, bool], Words] = {}
+    said: dict[tuple[str | None, str | None, str | None, bool], Words] = {}
     for notification in decided.notifications:
         person = notification.person
-        alike = (person.locale, person.name, person.user_id is None)  # what the words may depend on
+        alike = (person.locale, person.time_zone, person.name, person.user_id is None)  # what the words may depend on
         if alike not in said:
             said[alike] = words(event, template, person)
         _add_notification(result, event, group, template, routing, notification, said[alike])
