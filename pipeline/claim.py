@@ -98,9 +98,10 @@ _ONLY_IF: Final = """CASE WHEN c.only_if IS NOT NULL AND c.replayed_at IS NULL T
                WHERE o.event_id = c.event_id AND o.notification_id = c.notification_id AND o.id <> c.id
                GROUP BY o.channel) AS s)) END"""
 # An address that the event named has the language that stands beside it.
-_LOCALE: Final = """coalesce(u.locale, CASE WHEN n.user_id IS NULL AND c.webhook_id IS NULL THEN jsonb_path_query_first(
-           e.recipients, '$[*] ? (@.email == $to || @.phone == $to || @.telegram_chat_id == $to || @.whatsapp == $to).locale',
-           jsonb_build_object('to', c.address)) #>> '{}' END)"""
+_LOCALE: Final = """coalesce(u.locale, CASE WHEN n.user_id IS NULL AND c.webhook_id IS NULL THEN
+           jsonb_path_query_first(e.recipients,
+               '$[*] ? (@.email == $to || @.phone == $to || @.telegram_chat_id == $to || @.whatsapp == $to).locale',
+               jsonb_build_object('to', c.address)) #>> '{}' END)"""
 _SUPPRESSIBLE: Final = frozenset({"email", "sms", "telegram", "whatsapp"})
 
 # What a channel must know beyond what all do, as columns and joins. Webhooks, which are the most, ask for nothing.
