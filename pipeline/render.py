@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from jinja2 import Template, TemplateError, TemplateSyntaxError
 
@@ -116,26 +116,42 @@ class RenderError(Exception):
         self.reason = reason
 
 
+class OwnFaces(Protocol):
+    """A tenant's own faces of one channel; they come before those of a folder."""
+
+    def has(self, name: str) -> bool | None:
+        """Whether there is a face `name`; None where the folder's is to be taken."""
+
+    def run(self, name: str, values: Mapping[str, Any]) -> str:
+        """The face `name`. Raises RenderError."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """A folder of faces."""
+    """A folder of faces, and what a tenant has in their place."""
 
     faces: Faces
     template: str
     language: Language
+    own: OwnFaces | None = None
 
     def run(self, name: str, values: Mapping[str, Any]) -> str:
         """The face `name`, its own or the default's."""
+        if self.own is not None and self.own.has(name):
+            return self.own.run(name, values)
         return self._run(self.faces.face_or_default(self.template, name, self.language), values)
 
     def run_own(self, name: str, values: Mapping[str, Any]) -> str | None:
         """The face `name`, None when the folder has none of its own."""
+        if self.own is not None and self.own.has(name):
+            return self.own.run(name, values)
         face = self.faces.face(self.template, name, self.language)
         return self._run(face, values) if face else None
 
     def has(self, name: str) -> bool:
         """Whether the folder has the face `name` of its own."""
-        return self.faces.face(self.template, name, self.language) is not None
+        own = None if self.own is None else self.own.has(name)
+        return own if own is not None else self.faces.face(self.template, name, self.language) is not None
 
     def _run(self, face: Template, values: Mapping[str, Any]) -> str:
         try:
@@ -148,8 +164,12 @@ class _Kind:
                 raise _render_error(self.faces.folder, face.name or "?", again) from error
 
 
-def render(channel: str, template: str, context: Context, faces: Faces = SHIPPED) -> Content:
+def render(
+    channel: str, template: str, context: Context, faces: Faces = SHIPPED, own: OwnFaces | None = None
+) -> Content:
     """What `context` says on `channel` in the words of `template`; a face that it lacks is that of ``default``.
+
+    `own`: a tenant's faces, which come first.
 
     Raises:
         RenderError: a template is wrong, or nothing is rendered for `channel` (a webhook carries data, not words).
@@ -161,7 +181,7 @@ def render(channel: str, template: str, context: Context, faces: Faces = SHIPPED
     language = faces.languages.of(person.locale, person.time_zone) if person else ENGLISH
     before = SPOKEN.set(language)
     try:
-        return make(_Kind(faces, template, language), context)
+        return make(_Kind(faces, template, language, own), context)
     except TemplateError as error:  # found while it was looked up
         raise _render_error(faces.folder, template, error) from error
     finally:
