@@ -1,0 +1,208 @@
+"""The limited processes in which tenants' templates run: started when first needed, replaced when one is lost."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import selectors
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+from pipeline.sandbox_frames import LENGTH, frame_of
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+SIZE: Final = 2  # processes that one process of ours uses at most; each holds some 60 MB
+START_SECONDS: Final = 30.0
+WALL_SECONDS: Final = 5.0  # for one question
+LEAST_CPU: Final = 0.8  # seconds that a process must have had before we say that the template takes too long
+MOST_BYTES: Final = 16 * 2**20  # of an answer; characters may take twelve bytes each
+
+
+class SandboxAwayError(Exception):
+    """No process could be started, or the machine was too busy to let it work: nothing is said of the template."""
+
+
+class LostError(Exception):
+    """The process ended over this question, as its limits have it."""
+
+
+class Sandbox:
+    """One limited process. Used by one thread at a time."""
+
+    def __init__(self) -> None:
+        """Raises SandboxAwayError."""
+        command = (sys.executable, "-s", "-m", "pipeline.sandbox_child")
+        try:
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={"LC_ALL": "C.UTF-8"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+            )
+        except OSError as error:
+            raise SandboxAwayError("no process for tenants' templates can be started") from error
+        try:
+            self._read(monotonic() + START_SECONDS)
+        except (LostError, OSError, TimeoutError) as error:
+            self.end()
+            raise SandboxAwayError("the process for tenants' templates does not start") from error
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def ask(self, question: bytes) -> dict[str, Any]:
+        """The answer to a question.
+
+        Raises:
+            LostError: it ended, or was ended because it took too long.
+            SandboxAwayError: it got no processor in time; it was ended.
+        """
+        before = self._cpu_seconds()
+        deadline = monotonic() + WALL_SECONDS
+        try:
+            self._write(frame_of(question), deadline)
+            answer: dict[str, Any] = json.loads(self._read(deadline))
+        except TimeoutError:
+            used = self._cpu_seconds() - before
+            self.end()
+            if used < LEAST_CPU:
+                raise SandboxAwayError("the machine is too busy for tenants' templates") from None
+            raise LostError("takes too long") from None
+        except (OSError, LostError):
+            self.end()
+            raise LostError("takes more time or memory than a template may") from None
+        return answer
+
+    def end(self) -> None:
+        """Kill it. It has nothing to tidy up."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    @cached_property
+    def _pipes(self) -> tuple[int, int]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdin.fileno(), False)
+        return self._process.stdin.fileno(), self._process.stdout.fileno()
+
+    def _write(self, content: bytes, deadline: float) -> None:
+        pipe, rest = self._pipes[0], memoryview(content)
+        while rest:
+            try:
+                rest = rest[os.write(pipe, rest) :]
+            except BlockingIOError:
+                _await(pipe, selectors.EVENT_WRITE, deadline)
+
+    def _read(self, deadline: float) -> bytes:
+        head = self._exactly(LENGTH, deadline)
+        length = int.from_bytes(head, "big")
+        if length > MOST_BYTES:
+            raise LostError
+        return self._exactly(length, deadline)
+
+    def _exactly(self, count: int, deadline: float) -> bytes:
+        found = bytearray()
+        while len(found) < count:
+            _await(self._pipes[1], selectors.EVENT_READ, deadline)
+            piece = os.read(self._pipes[1], count - len(found))
+            if not piece:
+                raise LostError
+            found += piece
+        return bytes(found)
+
+    def _cpu_seconds(self) -> float:
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        except OSError:  # gone
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Pool:
+    """At most `SIZE` processes, each started when all others are busy. Safe for threads."""
+
+    def __init__(self, size: int = SIZE) -> None:
+        self._free: list[Sandbox] = []
+        self._slots = threading.BoundedSemaphore(size)
+        self._lock = threading.Lock()
+        self.started = 0
+
+    def ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer of one of the processes. It keeps what it has compiled, so a version's body is sent only if asked.
+
+        Raises:
+            LostError: the template made the process end.
+            SandboxAwayError: no process could be had.
+        """
+        if not self._slots.acquire(timeout=2 * WALL_SECONDS):
+            raise SandboxAwayError("all processes for tenants' templates are busy")
+        try:
+            return self._asked(self._taken(), question)
+        finally:
+            self._slots.release()
+
+    def close(self) -> None:
+        """End all that are free."""
+        with self._lock:
+            free, self._free = self._free, []
+        for sandbox in free:
+            sandbox.end()
+
+    def _taken(self) -> Sandbox:
+        while True:
+            with self._lock:
+                sandbox = self._free.pop() if self._free else None
+            if sandbox is None:
+                self.started += 1
+                return Sandbox()
+            if sandbox._process.poll() is None:
+                return sandbox
+            sandbox.end()  # somebody else has killed it
+
+    def _asked(self, sandbox: Sandbox, question: Mapping[str, Any]) -> dict[str, Any]:
+        if question["do"] == "render":
+            answer = sandbox.ask(json.dumps({**question, "body": None}).encode())
+            if "missing" in answer:
+                answer = sandbox.ask(json.dumps(question).encode())
+        else:
+            answer = sandbox.ask(json.dumps(question).encode())
+        with self._lock:
+            self._free.append(sandbox)
+        return answer
+
+
+_pools: dict[int, Pool] = {}
+
+
+def pool() -> Pool:
+    """This process's own; a fork does not use those of its parent."""
+    found = _pools.get(os.getpid())
+    if found is None:
+        _pools.clear()
+        found = _pools[os.getpid()] = Pool()
+        atexit.register(found.close)
+    return found
+
+
+def _await(pipe: int, event: int, deadline: float) -> None:
+    """Raises TimeoutError when nothing happens until then."""
+    left = deadline - monotonic()
+    with selectors.PollSelector() as selector:
+        selector.register(pipe, event)
+        if left <= 0 or not selector.select(left):
+            raise TimeoutError
