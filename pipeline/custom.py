@@ -130,9 +130,7 @@ def _asked(published: Published, question: Mapping[str, Any]) -> dict[str, Any]:
     if monotonic() - since > REST:
         times = 0
     if times >= PATIENCE:
-        raise OwnTemplateError(
-            published, "", None, f"took too much {times} times within a minute and rests now"
-        )
+        raise OwnTemplateError(published, "", None, f"took too much {times} times within a minute and rests now")
     try:
         return pool().ask(question)
     except LostError as error:
