@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, TextClause, text
 from domain.vocabulary import CHANNELS
 from pipeline.bulkhead import Slots
 from pipeline.fold import More
+from pipeline.looks import Made
 from pipeline.suppressions import why_suppressed
 
 # The four priorities one after the other: each is one range of the index, so what is due in an hour costs nothing.
@@ -81,7 +82,7 @@ SELECT c.id::text, c.tenant, c.event_id::text, c.notification_id::text, c.webhoo
            e.condition = 'firing' AND coalesce((SELECT i.status = 'resolved' FROM issues i
                WHERE i.tenant = c.tenant AND i.fingerprint = e.fingerprint), false) ELSE false END AS resolved,
        m.moved_to, e.status = 'cancelled' AND c.replayed_at IS NULL AS cancelled, {suppressed} AS suppressed,
-       {only_if} AS only_if{columns}
+       {only_if} AS only_if, c.brand_version, c.template_version::text{columns}
 FROM claimed c
 JOIN events e ON e.id = c.event_id
 LEFT JOIN notifications n ON n.id = c.notification_id
@@ -169,8 +170,8 @@ SELECT id, attempts, provider, now(), 0, 'lost', 'the worker stopped before it c
 class Claim:
     """Deliveries that this worker may send until `expires` (the clock of time.monotonic).
 
-    `more`: what was folded into some of them, by delivery id. `present`: those of their users, as tenant and id, who
-    have a live connection, as far as a condition asks.
+    `more`: what was folded into some of them, `made`: what their words are made of, by delivery id. `present`: those of
+    their users, as tenant and id, who have a live connection, as far as a condition asks.
     """
 
     token: int
@@ -179,6 +180,7 @@ class Claim:
     slots: Slots | None = None
     more: Mapping[str, More] = field(default_factory=dict)
     present: frozenset[tuple[str, str]] = frozenset()
+    made: Mapping[str, Made] = field(default_factory=dict)
 
 
 def claim(

@@ -26,6 +26,7 @@ from pipeline.context import context
 from pipeline.envelope import unlisted
 from pipeline.fold import More
 from pipeline.links import acknowledge_url, unsubscribe_url
+from pipeline.looks import AS_SHIPPED, Made
 from pipeline.people import preference_entries
 from pipeline.render import render
 from pipeline.sealing import opened
@@ -77,7 +78,7 @@ def _listed(row: Row[Any]) -> EventType:
     return shipped().event_types.get(row.type) or unlisted(row.type)
 
 
-def message(row: Row[Any], channel: str, more: More = NOTHING_MORE) -> Message:
+def message(row: Row[Any], channel: str, more: More = NOTHING_MORE, made: Made = AS_SHIPPED) -> Message:
     """The words of one delivery. Raises RenderError when a template is wrong."""
     if channel == "webhook":
         return Message(row.id, row.tenant, row.event_id, row.type, row.notification_id, body=webhook_body(row))
@@ -104,6 +105,7 @@ def message(row: Row[Any], channel: str, more: More = NOTHING_MORE) -> Message:
             preferences_url=f"{settings().public_url.rstrip('/')}/inbox" if row.user_id else None,
             more=more.titles,
             more_count=more.count,
+            brand=made.brand,
         ),
     )
     plain = Message(
@@ -123,7 +125,9 @@ def message(row: Row[Any], channel: str, more: More = NOTHING_MORE) -> Message:
     )
     match channel:
         case "email":
-            return replace(plain, unsubscribe=unsubscribe, attachments=_attachments(row))
+            return replace(
+                plain, unsubscribe=unsubscribe, attachments=_attachments(row), reply_to=made.brand.reply_to or None
+            )
         case "push":
             return replace(plain, data=said.data, badge=row.badge)
         case "telegram" if to_be_taken:

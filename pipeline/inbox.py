@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from domain.brand import DEFAULT_BRAND, Brand
 from domain.event import Event, Person
 from pipeline.context import context
 from pipeline.render import RenderError, render
@@ -35,7 +36,7 @@ class Frame:
     notification: dict[str, Any]
 
 
-def words(event: Event, template: str, person: Person) -> Words:
+def words(event: Event, template: str, person: Person, brand: Brand = DEFAULT_BRAND) -> Words:
     """The in-app face. Words that fail must not hold up a whole batch, so the type stands in for them."""
     try:
         said = render(
@@ -54,6 +55,7 @@ def words(event: Event, template: str, person: Person) -> Words:
                 name=person.name,
                 locale=person.locale,
                 time_zone=person.time_zone,
+                brand=brand,
             ),
         )
     except RenderError as error:

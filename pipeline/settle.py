@@ -15,6 +15,7 @@ from domain.verdict import Verdict
 from domain.vocabulary import Outcome
 from pipeline.counts import shard
 from pipeline.document import document
+from pipeline.looks import Made
 from pipeline.push_tokens import deactivate
 from pipeline.suppressions import Suppressed, suppress
 
@@ -39,7 +40,7 @@ settled AS (
         attempts = d.attempts + CASE WHEN r.outcome IS NULL THEN 0 ELSE 1 END,
         sent_at = CASE WHEN r.status = 'sent' THEN now() ELSE d.sent_at END,
         failed_at = CASE WHEN r.outcome <> 'sent' THEN now() ELSE d.failed_at END,
-        unsure = d.unsure OR coalesce(r.outcome = 'unknown', false)
+        unsure = d.unsure OR coalesce(r.outcome = 'unknown', false){made}
     FROM r WHERE d.id = r.id AND d.status = 'processing' AND d.lease_token = :token
     RETURNING d.id, d.tenant, d.channel, d.status, d.reason, d.notification_id, d.event_id, d.attempts, d.address
 ),
@@ -100,14 +101,22 @@ _ALONG = """
         UNION ALL SELECT f.notification_id FROM settled s JOIN deliveries f ON f.folded_into = s.id
         WHERE s.status = 'sent'"""
 
-SETTLE: Final = text(_SETTLE.format(fields="", more="", more_of_r="", counts="", along=""))
+# What its words were made of, so that another attempt says the same; what could not be said says it anew when mended.
+_MADE = """,
+        brand_version = CASE WHEN r.reason = 'not_rendered' THEN NULL
+                             ELSE coalesce(r.brand_version, d.brand_version) END,
+        template_version = CASE WHEN r.reason = 'not_rendered' THEN NULL
+                                WHEN r.brand_version IS NULL THEN d.template_version ELSE r.template_version END"""
+
+SETTLE: Final = text(_SETTLE.format(fields="", more="", more_of_r="", counts="", along="", made=""))
 SETTLE_WITH_ACCOUNTS: Final = text(
     _SETTLE.format(
-        fields=", segments smallint, cost numeric",
+        fields=", segments smallint, cost numeric, brand_version integer, template_version uuid",
         more=", segments, cost",
         more_of_r=", r.segments, r.cost",
         counts=_ACCEPTED,
         along=_ALONG,
+        made=_MADE,
     )
 )
 
@@ -163,6 +172,7 @@ class Result:
         segments, cost: of a text message, in parts and units of the configured currency.
         suppress: the address goes on the suppression list, because the provider says so for good.
         deactivate: the push token that is no more.
+        made: what the words were made of; None where none were said.
     """
 
     delivery_id: str
@@ -179,6 +189,7 @@ class Result:
     cost: Decimal | None = None
     suppress: Suppressed | None = None
     deactivate: str | None = None
+    made: Made | None = None
 
     @property
     def is_bare(self) -> bool:
@@ -187,7 +198,9 @@ class Result:
 
     def bare(self) -> Result:
         """The same without what the other side said: rather that is lost than what came of the delivery."""
-        return Result(self.delivery_id, self.verdict, self.provider, self.started_at, self.duration_ms, UNSTORABLE)
+        return Result(
+            self.delivery_id, self.verdict, self.provider, self.started_at, self.duration_ms, UNSTORABLE, made=self.made
+        )
 
 
 def settle(connection: Connection, token: int, results: Sequence[Result], channel: str = "webhook") -> dict[str, str]:
@@ -258,7 +271,14 @@ def _result_row(result: Result) -> dict[str, Any]:
 
 def _paid_row(result: Result) -> dict[str, Any]:
     cost = None if result.cost is None else str(result.cost)
-    return {**_result_row(result), "segments": result.segments, "cost": cost}
+    brand, template = (None, None) if result.made is None else (result.made.brand, result.made.template)
+    return {
+        **_result_row(result),
+        "segments": result.segments,
+        "cost": cost,
+        "brand_version": brand and brand.version,
+        "template_version": template and template.id,
+    }
 
 
 def _storable(said: str) -> str:

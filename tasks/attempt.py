@@ -32,6 +32,7 @@ from domain.verdict import Verdict
 from domain.vocabulary import Outcome, Reason, Suppression, UnknownPolicy
 from pipeline.deliver import message
 from pipeline.fold import More
+from pipeline.looks import Made
 from pipeline.render import RenderError
 from pipeline.settle import Earlier, Result
 from pipeline.suppressions import Suppressed
@@ -70,10 +71,10 @@ class Try:
         return self.error.detail if isinstance(self.error, SendError) else f"unexpected {type(self.error).__name__}"
 
 
-def words(row: Row[Any], channel: str, more: More, provider: Provider) -> Message | Result:
+def words(row: Row[Any], channel: str, more: More, made: Made, provider: Provider) -> Message | Result:
     """The message of a delivery, or the result when it cannot be put into words."""
     try:
-        return message(row, channel, more)
+        return message(row, channel, more, made)
     except Exception as error:
         return not_rendered(row, channel, provider.name, error)
 

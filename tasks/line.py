@@ -26,6 +26,7 @@ from pipeline.claim import Claim, claim, claim_alone
 from pipeline.condition import asks_for_presence, look_at_condition
 from pipeline.deliver import NOTHING_MORE, look_again
 from pipeline.fold import fold
+from pipeline.looks import AS_SHIPPED, made_of
 from pipeline.settle import WITHOUT_ACCOUNTS, Result, settle
 from tasks.accounts import Account, Accounts
 from tasks.admission import BUSY_WAIT, Admission, Parcel
@@ -189,7 +190,9 @@ class Line:
         present = who_is_present(asks_for_presence(taken.rows))
         gone, more = fold(connection, taken.token, taken.rows, lambda row: self._is_wanted(row, present))
         left = [row for row in taken.rows if row.id not in gone]
-        return Batch(replace(taken, rows=left, more=more, present=present), orders, len(taken.rows))
+        made = made_of(connection, self.channel, left, self._sender.looks.look_up(connection, tenants))
+        prepared = replace(taken, rows=left, more=more, present=present, made=made)
+        return Batch(prepared, orders, len(taken.rows))
 
     def _is_wanted(self, row: Row[Any], present: frozenset[tuple[str, str]]) -> bool:
         """Whether a delivery may carry others; one that nobody can look at carries none, and fails by itself later."""
@@ -266,7 +269,8 @@ class Line:
 
     async def _send_one(self, parcel: Parcel, taken: Claim, gate: asyncio.Semaphore) -> Result:
         """By the first account, and by the next ones while it is certain that nothing was sent."""
-        said = words(parcel.row, self.channel, taken.more.get(parcel.row.id, NOTHING_MORE), parcel.accounts[0].provider)
+        row, made = parcel.row, taken.made.get(parcel.row.id, AS_SHIPPED)
+        said = words(row, self.channel, taken.more.get(row.id, NOTHING_MORE), made, parcel.accounts[0].provider)
         tries: list[Try] = []
         while True:
             async with self._sender.ways.turn(parcel.key), gate:
@@ -284,7 +288,9 @@ class Line:
             if late is None:
                 self._note(parcel, tries[-1])
             if late is not None or not tries[-1].may_pass_on or not await self._turn_to_next(parcel):
-                return concluded(parcel.row, self.channel, tries, said, parcel.where, self._sender.settings)
+                result = concluded(row, self.channel, tries, said, parcel.where, self._sender.settings)
+                result.made = made
+                return result
 
     async def _turn_to_next(self, parcel: Parcel) -> bool:
         while parcel.next():

@@ -18,6 +18,7 @@ from channels.limits import Ask, Caps, Limits
 from channels.registry import PROVIDERS, configured
 from config.connections import redis_client
 from config.settings import Settings
+from pipeline.looks import Looks
 from tasks.alarms import Alarms
 from tasks.line import Line
 from tasks.ways import Ways
@@ -38,6 +39,7 @@ class Sender:
         # Two: while one statement is on its way, the next may be prepared; more would only queue at the database.
         self._database = ThreadPoolExecutor(2, thread_name_prefix="database")
         self._telling = ThreadPoolExecutor(1, thread_name_prefix="breakers")  # one: results are told in order
+        self.looks = Looks()
         self._lines: dict[str, Line] = {}
         self._configured: frozenset[str] = frozenset()
         self._results: list[tuple[str, bool]] = []
