@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +18,10 @@ from jinja2 import (
     Template,
     TemplateNotFound,
     TemplateSyntaxError,
+    nodes,
     pass_eval_context,
 )
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.ext import Extension, InternationalizationExtension
 from jinja2.lexer import Token, TokenStream
 from jinja2.nodes import EvalContext
@@ -47,9 +50,27 @@ def escape_markdown(text: str) -> str:
 
 
 class _DataEnvironment(Environment):
+class _Code(CodeGenerator):
+    """Calls what translates directly: Jinja's `context.call` looks at every function anew and costs as much again."""
+
+    def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:  # noqa: N802
+        called = node.node.name if isinstance(node.node, nodes.Name) else ""
+        unusual = node.dyn_args or node.dyn_kwargs or any(iskeyword(argument.key) for argument in node.kwargs)
+        if called not in FOR_TEMPLATES or unusual:
+            super().visit_Call(node, frame, forward_caller=forward_caller)
+            return
+        self.write(f"environment.translating[{called!r}](")
+        for argument in (*node.args, *node.kwargs):
+            self.visit(argument, frame)
+            self.write(", ")
+        self.write(")")
+
+
     """Reads mappings by their keys only and plain values not at all, so `data.items` is the event's field `items`."""
 
     compiled: dict[str, Template]
+    code_generator_class = _Code
+    translating = FOR_TEMPLATES
     newstyle_gettext: bool
 
     def get_template(self, name: Any, parent: str | None = None, globals: Any = None) -> Template:  # noqa: A002
@@ -203,7 +224,7 @@ def _marked(loader: BaseLoader, finalize: Any) -> Environment:
     return environment
 
 
-def _kind_of(name: str) -> str:
+def kind_of(name: str) -> str:
     """Which environment renders the file `name`."""
     face, _, rest = name.partition(".")
     kind = rest.rpartition(".")[2]
@@ -251,7 +272,7 @@ class Faces:
         key = template, name
         if key not in self._found:
             exists = (self.folder / template / name).is_file()
-            environment = self.environments[_kind_of(name)]
+            environment = self.environments[kind_of(name)]
             self._found[key] = environment.get_template(f"{template}/{name}") if exists else None
         return self._found[key]
 

@@ -27,7 +27,6 @@ PUSH_TITLE: Final = 60  # characters; phones show about that much of it
 PUSH_BODY: Final = 180
 PARAMETER_LENGTH: Final = 700  # characters; with the title below the 1024 that WhatsApp takes for a whole template
 MOST_TITLES: Final = 20  # of what was folded into this one
-LINK_TEXT: Final = "View details"
 
 _WEB: Final = re.compile(r"https?://[^\s<>\"']+", re.IGNORECASE)
 _PATH: Final = re.compile(r"/(?![/\\])[^\s<>\"'\\]*")
@@ -313,7 +312,8 @@ def _link_text(kind: _Kind, data: Mapping[str, Any]) -> str:
     given = data.get("link_text")
     if isinstance(given, str) and given.strip():
         return wording.one_line(wording.words(given), 60)
-    return wording.sentence(kind.faces.link_text(kind.template) or LINK_TEXT)
+    own = kind.faces.link_text(kind.template)
+    return wording.sentence(own) if own else wording.sentence("View details")
 
 
 def _render_error(folder: Path, name: str, error: Exception) -> RenderError:

@@ -23,7 +23,6 @@ from pipeline.language import SPOKEN
 Row = tuple[str, str]
 
 MASK: Final = "••••••"
-MORE: Final[Row] = ("…", "more than fits here")
 SIGNS: Final = {"low": "🔵", "medium": "🟡", "high": "🟠", "critical": "🔴"}
 
 # Controls (but newline and tab), what reorders the text around it (Trojan Source), lone surrogates, noncharacters.
@@ -130,7 +129,7 @@ def facts(data: object, most: int = 20, told: str = "", *, say_more: bool = True
         names = sorted(islice((name for name in data if name not in left_out), _MOST_LOOKED_AT), key=_is_id)
         data = {name: data[name] for name in names}
     found = list(islice(_flat(data, "", 0, 300), most + 1))
-    return found if len(found) <= most else found[:most] + [(MORE[0], sentence(MORE[1]))] * say_more
+    return found if len(found) <= most else found[:most] + [("…", sentence("more than fits here"))] * say_more
 
 
 def listed(value: object, most: int = 50) -> list[object]:
