@@ -40,7 +40,7 @@ _SIMPLER: Final = str.maketrans(
         **dict.fromkeys("«»“”„‟″", '"'),
         **dict.fromkeys("‘’‚‛′´`", "'"),
         **dict.fromkeys("‐‑‒–—―−", "-"),
-        **dict.fromkeys("\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000", " "),
+        **dict.fromkeys("\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000", " "),
         **dict.fromkeys("\u200b\u2060", ""),
         "…": "...",
         "×": "x",
