@@ -115,6 +115,7 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate_limited"
     BREAKER_OPEN = "breaker_open"
     BULKHEAD_FULL = "bulkhead_full"
+    RENDERER_BUSY = "renderer_busy"
     ACCOUNT_REJECTED = "account_rejected"
     TOO_MANY = "too_many"
     FOLDED = "folded"

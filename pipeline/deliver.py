@@ -23,6 +23,7 @@ from domain.states import DeliveryStatus
 from domain.verdict import Verdict, withdrawn
 from domain.vocabulary import PRIORITIES, SEVERITIES, Reason, Severity
 from pipeline.context import context
+from pipeline.custom import render_custom
 from pipeline.envelope import unlisted
 from pipeline.fold import More
 from pipeline.links import acknowledge_url, unsubscribe_url
@@ -79,35 +80,40 @@ def _listed(row: Row[Any]) -> EventType:
 
 
 def message(row: Row[Any], channel: str, more: More = NOTHING_MORE, made: Made = AS_SHIPPED) -> Message:
-    """The words of one delivery. Raises RenderError when a template is wrong."""
+    """The words of one delivery. In a tenant's own template it takes another process, and up to some seconds.
+
+    Raises:
+        RenderError: a template is wrong.
+        SandboxAwayError: no process could be had for the tenant's own template; nothing is wrong with it.
+    """
     if channel == "webhook":
         return Message(row.id, row.tenant, row.event_id, row.type, row.notification_id, body=webhook_body(row))
     to_be_taken = _is_to_be_taken(row)
     unsubscribe = _unsubscribe(row, channel)
-    said = render(
-        channel,
-        row.template,
-        context(
-            event_id=row.event_id,
-            event_type=row.type,
-            severity=Severity(row.severity),
-            condition=row.condition,
-            occurred_at=row.occurred_at,
-            branch=row.branch,
-            data=json.loads(row.data_json),
-            tenant=row.tenant,
-            user_id=row.user_id,
-            name=row.name,
-            locale=row.locale,
-            time_zone=row.time_zone,
-            unsubscribe_url=unsubscribe,
-            acknowledge_url=_acknowledge(row) if to_be_taken and channel == "email" else None,
-            preferences_url=f"{settings().public_url.rstrip('/')}/inbox" if row.user_id else None,
-            more=more.titles,
-            more_count=more.count,
-            brand=made.brand,
-        ),
+    told = context(
+        event_id=row.event_id,
+        event_type=row.type,
+        severity=Severity(row.severity),
+        condition=row.condition,
+        occurred_at=row.occurred_at,
+        branch=row.branch,
+        data=json.loads(row.data_json),
+        tenant=row.tenant,
+        user_id=row.user_id,
+        name=row.name,
+        locale=row.locale,
+        time_zone=row.time_zone,
+        unsubscribe_url=unsubscribe,
+        acknowledge_url=_acknowledge(row) if to_be_taken and channel == "email" else None,
+        preferences_url=f"{settings().public_url.rstrip('/')}/inbox" if row.user_id else None,
+        more=more.titles,
+        more_count=more.count,
+        brand=made.brand,
     )
+    if made.template is None:
+        said = render(channel, row.template, told)
+    else:
+        said = render_custom(made.template, channel, told, row.template)
     plain = Message(
         row.id,
         row.tenant,

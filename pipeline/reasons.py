@@ -38,6 +38,7 @@ REASONS: Final[dict[Reason, str]] = {
     R.RATE_LIMITED: "the provider's rate limit is used up for now",
     R.BREAKER_OPEN: "the provider failed too often in a row and is left alone for a while",
     R.BULKHEAD_FULL: "as many sends as the channel allows are under way",
+    R.RENDERER_BUSY: "the tenant's own template could not be filled in just now",
     R.ACCOUNT_REJECTED: "the provider does not accept our account; it waits until that is mended",
     R.TOO_MANY: "the recipient was told enough for now; what comes next is folded into one message",
     R.FOLDED: "it was told in one message together with others",

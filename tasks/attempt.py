@@ -30,6 +30,7 @@ from domain.routing import glob_matches
 from domain.states import DeliveryStatus
 from domain.verdict import Verdict
 from domain.vocabulary import Outcome, Reason, Suppression, UnknownPolicy
+from pipeline.custom import SandboxAwayError
 from pipeline.deliver import message
 from pipeline.fold import More
 from pipeline.looks import Made
@@ -40,6 +41,7 @@ from tasks.accounts import Account
 
 log = structlog.get_logger(__name__)
 
+RENDERER_WAIT = 5.0  # seconds until a tenant's own template is tried again
 THROTTLED = 5.0  # seconds, where a provider sends too many requests away and does not say for how long
 
 
@@ -75,6 +77,8 @@ def words(row: Row[Any], channel: str, more: More, made: Made, provider: Provide
     """The message of a delivery, or the result when it cannot be put into words."""
     try:
         return message(row, channel, more, made)
+    except SandboxAwayError:
+        return Result(row.id, verdict.postponed(row.failures, Reason.RENDERER_BUSY, RENDERER_WAIT))
     except Exception as error:
         return not_rendered(row, channel, provider.name, error)
 

@@ -270,7 +270,11 @@ class Line:
     async def _send_one(self, parcel: Parcel, taken: Claim, gate: asyncio.Semaphore) -> Result:
         """By the first account, and by the next ones while it is certain that nothing was sent."""
         row, made = parcel.row, taken.made.get(parcel.row.id, AS_SHIPPED)
-        said = words(row, self.channel, taken.more.get(row.id, NOTHING_MORE), made, parcel.accounts[0].provider)
+        more, provider = taken.more.get(row.id, NOTHING_MORE), parcel.accounts[0].provider
+        if made.template is None:
+            said = words(row, self.channel, more, made, provider)
+        else:
+            said = await self._sender.render(words, row, self.channel, more, made, provider)
         tries: list[Try] = []
         while True:
             async with self._sender.ways.turn(parcel.key), gate:

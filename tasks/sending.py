@@ -38,6 +38,8 @@ class Sender:
         self.loop = uvloop.new_event_loop()
         # Two: while one statement is on its way, the next may be prepared; more would only queue at the database.
         self._database = ThreadPoolExecutor(2, thread_name_prefix="database")
+        # Of their own: who waits for a tenant's template must not keep others from the database.
+        self._rendering = ThreadPoolExecutor(2, thread_name_prefix="rendering")
         self._telling = ThreadPoolExecutor(1, thread_name_prefix="breakers")  # one: results are told in order
         self.looks = Looks()
         self._lines: dict[str, Line] = {}
@@ -98,6 +100,10 @@ class Sender:
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a statement beside the loop."""
         return await self.loop.run_in_executor(self._database, function, *arguments)
+
+    async def render(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Say something in a tenant's own template, which takes another process."""
+        return await self.loop.run_in_executor(self._rendering, function, *arguments)
 
     async def check_breakers(self, keys: set[str]) -> Admissions:
         """What the breakers of a batch admit, in one round trip."""
