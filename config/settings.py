@@ -73,6 +73,13 @@ class Settings(BaseSettings):
         description="How long a user with a live connection has to be shown a notification before the email of the plan"
         " offline_email follows. Shorter: more email to people who are there; longer: later email to who just left.",
     )
+    batch_wait: int = Field(
+        300,
+        ge=0,
+        le=86400,
+        description="How long an email of the plan staged waits for others to the same user, to be told in one message."
+        " Shorter: more emails; longer: later ones; 0 gathers none.",
+    )
     lease_seconds: float = Field(
         45.0,
         ge=2,

@@ -92,7 +92,6 @@ class Person:
     push_tokens: tuple[str, ...] = ()
     disabled: frozenset[str] = frozenset()
     time_zone: str | None = None
-    time_zone: str | None = None
     quiet_hours: tuple[str, str] | None = None
     digest: str | None = None
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from domain.catalogue import Audience, EventType, When
 from domain.catalogue import Plan as RoutePlan
 from domain.conditions import depends_on, united
 from domain.event import Event, Person, WebhookEndpoint
+from domain.hold import Hold
 from domain.preferences import wants
 from domain.recipients import Finder, Skipped, identity, recipients_of
 from domain.routing import Routing, glob_matches
@@ -21,7 +22,10 @@ EVERYONE = ""  # stands for all users in the set of those whom an acknowledgemen
 
 @dataclass(frozen=True, slots=True)
 class PlannedDelivery:
-    """One delivery to be stored. `when`: the condition on which it is sent; None sends it in any case."""
+    """One delivery to be stored.
+
+    `when`: the condition on which it is sent; None sends it in any case. `hold`: until when it waits.
+    """
 
     channel: str
     address: str
@@ -29,6 +33,7 @@ class PlannedDelivery:
     webhook: WebhookEndpoint | None = None
     reason: Reason | None = None
     when: When | None = None
+    hold: Hold | None = None
 
 
 @dataclass(slots=True)
@@ -51,6 +56,10 @@ class Plan:
     reason: Reason | None = None
 
 
+Holding = Callable[[Person, str, int], Hold | None]
+"""Whether what goes to somebody on a channel, so many seconds from now, waits."""
+
+
 def plan(
     event: Event,
     event_type: EventType,
@@ -60,6 +69,7 @@ def plan(
     tenant_webhooks: Iterable[WebhookEndpoint],
     silenced: frozenset[str],
     built: Mapping[str, bool],
+    holding: Holding | None = None,
 ) -> Plan:
     """Unite the matching routes: one notification a recipient, one delivery a channel and address.
 
@@ -67,6 +77,7 @@ def plan(
         find: the people behind a wish; empty when there are none.
         silenced: user ids whom an acknowledgement keeps silent; `EVERYONE` among them silences the whole issue.
         built: the channels that exist here, and whether a provider is configured for each.
+        holding: None where nothing waits.
     """
     result = Plan()
     told: dict[str, tuple[PlannedNotification, dict[str, Reason | None]]] = {}
@@ -101,6 +112,8 @@ def plan(
         if notification.deliveries:
             if conditional:
                 _set_conditions(notification, routing.plan, {**added_when, **notification.declared})
+            if holding is not None:
+                _set_holds(notification, holding)
             result.notifications.append(notification)
         else:
             told_already = any(one.reason is Reason.SAME_ADDRESS for one in left_out)
@@ -164,6 +177,13 @@ def _set_conditions(notification: PlannedNotification, plan: RoutePlan, declared
     notification.deliveries = [
         replace(delivery, when=conditions[delivery.channel]) for delivery in notification.deliveries
     ]
+
+
+def _set_holds(notification: PlannedNotification, holding: Holding) -> None:
+    for place, delivery in enumerate(notification.deliveries):
+        found = holding(notification.person, delivery.channel, delivery.when.wait if delivery.when else 0)
+        if found is not None:
+            notification.deliveries[place] = replace(delivery, hold=found)
 
 
 def _is_worth_telling(reason: Reason, event: Event) -> bool:

@@ -13,12 +13,16 @@ from models.base import Base, Small
 
 
 class Tenant(Base):
-    """Who uses this installation. `version` grows with every change of routes or webhooks, so that caches notice."""
+    """Who uses this installation. `version` grows with every change of routes or webhooks, so that caches notice.
+
+    `digest`: what holds for users who do not say when and how often they want to be told.
+    """
 
     __tablename__ = "tenants"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(BigInteger, server_default="1")
+    digest: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

@@ -108,7 +108,10 @@ class TenantRoute(Base):
 
 
 class Preference(Base):
-    """What a user wants; a missing row means everything. `event` null is the whole group; the most specific wins."""
+    """What a user wants; a missing row means everything. `event` null is the whole group; the most specific wins.
+
+    `cadence`: how often on every channel, null where a less specific entry says it; `cadences`: by channel.
+    """
 
     __tablename__ = "preferences"
     __table_args__ = (
@@ -131,5 +134,6 @@ class Preference(Base):
     event: Mapped[str | None]
     customer_id: Mapped[UUID | None]
     channels: Mapped[dict[str, Any]]
-    cadence: Mapped[str] = mapped_column(server_default="instant")
+    cadence: Mapped[str | None]
+    cadences: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -23,7 +23,7 @@ MARK = text("UPDATE events SET status = 'cancelled', reason = :reason WHERE id =
 WITHDRAW = text("""
 WITH unsent AS (
     SELECT id FROM deliveries
-    WHERE event_id = cast(:id AS uuid) AND status IN ('queued', 'held', 'failed') AND due_at IS NOT NULL
+    WHERE event_id = cast(:id AS uuid) AND status IN ('queued', 'held', 'failed')
     ORDER BY id FOR NO KEY UPDATE
 )
 UPDATE deliveries d SET status = 'cancelled', reason = :reason, due_at = NULL FROM unsent u WHERE d.id = u.id

@@ -16,6 +16,7 @@ from channels.apprise import check_apprise
 from config.fields import Fields, check_list, check_text, check_word, field_at
 from domain.cron import cron_problem
 from domain.errors import InvalidInputError
+from domain.schedule import SHORT, comes_round
 from domain.vocabulary import CHANNEL_ALIASES, CHANNELS
 from pipeline.identifiers import check_uuid
 
@@ -93,7 +94,8 @@ def _time_zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _time_zone(value: object, at: str) -> str:
+def check_time_zone(value: object, at: str) -> str:
+    """A time zone by its name. Raises InvalidInputError."""
     if not isinstance(value, str) or value not in _time_zones():
         raise InvalidInputError(at, "must be a time zone of the IANA list, such as Europe/Berlin")
     return value
@@ -126,13 +128,20 @@ def _quiet_hours(value: object, at: str) -> dict[str, str]:
     return {name: str(time) for name, time in hours.items()}
 
 
+def check_cron(value: object, at: str) -> str:
+    """A schedule: a cron line or one of its short forms. Raises InvalidInputError."""
+    line = check_text(value, at)
+    problem = None if line in SHORT else cron_problem(line)
+    if problem is None and not comes_round(line):
+        problem = "names a day that none of its months has"
+    if problem is not None:
+        raise InvalidInputError(at, problem)
+    return line
+
+
 def _digest(value: object, at: str) -> dict[str, str]:
     fields = Fields(value, at, ("cron",))
-    line = check_text(fields.required("cron"), fields.place("cron"))
-    problem = cron_problem(line)
-    if problem is not None:
-        raise InvalidInputError(fields.place("cron"), problem)
-    return {"cron": line}
+    return {"cron": check_cron(fields.required("cron"), fields.place("cron"))}
 
 
 _CHECKS: Final[Mapping[str, Callable[[object, str], Any]]] = {
@@ -144,7 +153,7 @@ _CHECKS: Final[Mapping[str, Callable[[object, str], Any]]] = {
     "apprise": check_apprise,
     "disabled_channels": _channels,
     "locale": _locale,
-    "time_zone": _time_zone,
+    "time_zone": check_time_zone,
     "roles": _roles,
     "customers": _customers,
     "quiet_hours": _quiet_hours,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -16,13 +17,15 @@ from domain.catalogue import EventType, Route
 from domain.errors import InvalidInputError
 from domain.event import Event, WebhookEndpoint
 from domain.fingerprint import canonical
+from domain.hold import NO_DEFAULTS, DigestDefaults
 from domain.routing import Routing, resolve
 from domain.vocabulary import Severity
+from pipeline.digest_defaults import defaults_of
 from pipeline.envelope import unlisted
 
 log = structlog.get_logger(__name__)
 
-VERSIONS = text("SELECT id, version FROM tenants WHERE id = ANY(:tenants)")
+VERSIONS = text("SELECT id, version, digest FROM tenants WHERE id = ANY(:tenants)")
 OWN_ROUTES = text("SELECT name, body FROM routes WHERE tenant = :tenant")
 OWN_WEBHOOKS = text("SELECT id::text, name, url, events FROM webhooks WHERE tenant = :tenant AND user_id IS NULL")
 # Sorted, so that two batches with the same explanations never wait for each other in a circle.
@@ -45,7 +48,7 @@ SELECT DISTINCT channel FROM provider_accounts WHERE tenant = :tenant AND creden
 class Tenant:
     """A tenant's routes and webhooks as of `version`. `explained`: explanations that are known to be committed.
 
-    `channels`: those on which the tenant has an account of its own.
+    `channels`: those on which the tenant has an account of its own. `digest`: for users who say nothing themselves.
     """
 
     id: str
@@ -54,6 +57,7 @@ class Tenant:
     webhooks: tuple[WebhookEndpoint, ...]
     event_types: Mapping[str, EventType]
     channels: frozenset[str] = frozenset()
+    digest: DigestDefaults = NO_DEFAULTS
     routings: dict[tuple[str, Severity, str | None], tuple[Routing, UUID]] = field(default_factory=dict)
     explained: set[UUID] = field(default_factory=set)
 
@@ -71,11 +75,11 @@ class Directory:
     def look_up(self, connection: Connection, ids: Iterable[str]) -> dict[str, Tenant]:
         """The tenants that exist, each as of now: one statement, and four more for each that has changed."""
         found = connection.execute(VERSIONS, {"tenants": list(set(ids))}).all()
-        for tenant, version in found:
+        for tenant, version, digest in found:
             known = self._tenants.get(tenant)
             if known is None or known.version != version:
-                self._tenants[tenant] = _read(connection, tenant, version)
-        return {tenant: self._tenants[tenant] for tenant, _ in found}
+                self._tenants[tenant] = _read(connection, tenant, version, digest)
+        return {row.id: self._tenants[row.id] for row in found}
 
 
 def route_events(
@@ -128,7 +132,7 @@ def _explain(connection: Connection, unsure: Mapping[UUID, tuple[Tenant, Routing
         unsure[id_][0].explained.add(id_)
 
 
-def _read(connection: Connection, tenant: str, version: int) -> Tenant:
+def _read(connection: Connection, tenant: str, version: int, digest: Mapping[str, Any] | None) -> Tenant:
     catalogue = shipped()
     own = connection.execute(OWN_ROUTES, {"tenant": tenant}).all()
     replaced = {row.name for row in own}
@@ -144,4 +148,4 @@ def _read(connection: Connection, tenant: str, version: int) -> Tenant:
         for row in connection.execute(OWN_WEBHOOKS, {"tenant": tenant})
     )
     channels = frozenset(connection.execute(OWN_CHANNELS, {"tenant": tenant}).scalars())
-    return Tenant(tenant, version, tuple(routes), webhooks, catalogue.event_types, channels)
+    return Tenant(tenant, version, tuple(routes), webhooks, catalogue.event_types, channels, defaults_of(digest))

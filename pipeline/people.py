@@ -25,12 +25,14 @@ found AS (
     JOIN user_customers c ON c.tenant = w.tenant AND c.customer_id = cast(w.key AS uuid) WHERE w.kind = 'customer'
 )
 SELECT f.tenant, f.kind, f.key, u.id, u.name, u.email, u.phone, u.telegram_chat_id, u.whatsapp, u.locale, u.time_zone,
-       u.apprise IS NOT NULL AS has_apprise, u.disabled_channels,
+       u.apprise IS NOT NULL AS has_apprise, u.disabled_channels, u.quiet_hours, u.digest,
        ARRAY(SELECT t.id::text FROM push_tokens t WHERE t.tenant = u.tenant AND t.user_id = u.id AND t.is_active
              ORDER BY t.updated_at DESC, t.id) AS push_tokens,
-       (SELECT jsonb_agg(jsonb_build_array(p.group_name, p.event, p.customer_id, p.channels)) FROM preferences p
+       (SELECT jsonb_agg(jsonb_build_array(p.group_name, p.event, p.customer_id, p.channels, p.cadence, p.cadences))
+        FROM preferences p
         WHERE p.tenant = u.tenant AND p.user_id = u.id
-          AND (p.event IS NOT NULL OR p.customer_id IS NOT NULL OR p.channels @? '$.* ? (@ == false)')) AS preferences,
+          AND (p.event IS NOT NULL OR p.customer_id IS NOT NULL OR p.channels @? '$.* ? (@ == false)'
+               OR p.cadence IS NOT NULL OR p.cadences <> '{}')) AS preferences,
        (SELECT jsonb_agg(jsonb_build_array(h.id, h.name, h.url, h.events)) FROM webhooks h
         WHERE h.tenant = u.tenant AND coalesce(h.user_id, '') = u.id) AS webhooks
 FROM found f JOIN users u ON u.tenant = f.tenant AND u.id = f.user_id
@@ -68,10 +70,22 @@ def person(row: Row[Any]) -> Person:
         preferences=preference_entries(row.preferences),
         push_tokens=tuple(row.push_tokens),
         disabled=frozenset(row.disabled_channels),
-        time_zone=row.time_zone,
+        **own_time(row),
     )
 
 
+def own_time(row: Row[Any]) -> dict[str, Any]:
+    """What a user's row says of the times at which he is told, as `Person` takes it."""
+    return {
+        "time_zone": row.time_zone,
+        "quiet_hours": row.quiet_hours and (row.quiet_hours["from"], row.quiet_hours["to"]),
+        "digest": row.digest and row.digest["cron"],
+    }
+
+
 def preference_entries(rows: Iterable[Any] | None) -> tuple[PreferenceEntry, ...]:
-    """Preferences as they come out of the database, as ``[group, event, customer_id, channels]`` each."""
+    """Preferences as they come out of the database, as ``[group, event, customer_id, channels]`` each.
+
+    With ``cadence`` and ``cadences`` behind them where it matters how often.
+    """
     return tuple(PreferenceEntry(*row) for row in rows or ())

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from config.catalogue import GROUP_ALIASES, shipped
 from config.fields import Fields, check_list, check_word
 from domain.errors import InvalidInputError
+from domain.hold import HOLDABLE
 from domain.preferences import locked
 from domain.vocabulary import CHANNEL_ALIASES, CHANNELS
 from pipeline.identifiers import check_uuid
 
 CADENCES: Final = ("instant", "hourly", "daily", "weekly")
+_AT_ONCE: Final = {"in_app": "the inbox", "webhook": "a program at the other end"}
 MOST_ENTRIES: Final = 1_000  # of a user: every claim of a delivery to him reads them all
 
 About = Literal["group", "event", "channel", "customer", "locked"]
@@ -31,10 +33,16 @@ class InvalidPreferenceError(InvalidInputError):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one entry of a request changes; None for a channel lets the less specific entry decide again."""
+    """What one entry of a request changes; None for a channel lets the less specific entry decide again.
+
+    `cadence` is left as it is where `names_cadence` is false.
+    """
 
     key: Key
     channels: Mapping[str, bool | None]
+    names_cadence: bool = False
+    cadence: str | None = None
+    cadences: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def check_preferences(body: object, known: Mapping[str, Collection[str]], customers: Collection[str]) -> list[Change]:
@@ -57,11 +65,11 @@ def check_preferences(body: object, known: Mapping[str, Collection[str]], custom
 
 
 def _change(entry: object, at: str, known: Mapping[str, Collection[str]], customers: Collection[str]) -> Change:
-    fields = Fields(entry, at, ("group", "event", "customer_id", "channels", "cadence", "locked"))
+    fields = Fields(entry, at, ("group", "event", "customer_id", "channels", "cadence", "cadences", "locked"))
+    assert isinstance(entry, Mapping)  # Fields has seen to it
     group, event = _group_and_event(fields, known)
     customer = _customer(fields, customers)
-    channels = _channels(fields)
-    _check_cadence(fields)
+    channels = _channels(fields, needed=entry.keys().isdisjoint(("cadence", "cadences")))
     if (
         event is not None
         and False in channels.values()
@@ -70,7 +78,30 @@ def _change(entry: object, at: str, known: Mapping[str, Collection[str]], custom
         raise InvalidPreferenceError(
             fields.place("channels"), f"{event} is sent whatever is preferred and cannot be switched off", "locked"
         )
-    return Change((group, event, customer), channels)
+    return Change((group, event, customer), channels, "cadence" in entry, check_cadence(fields), check_cadences(fields))
+
+
+def check_cadence(fields: Fields) -> str | None:
+    """How often, on every channel of an entry; None when it does not say. Raises InvalidInputError."""
+    return check_word(fields.raw("cadence"), fields.place("cadence"), CADENCES) if "cadence" in fields else None
+
+
+def check_cadences(fields: Fields) -> dict[str, str | None]:
+    """How often, by channel. Raises InvalidInputError."""
+    if "cadences" not in fields:
+        return {}
+    given, cadences = fields.raw("cadences"), dict[str, str | None]()
+    if not isinstance(given, Mapping):
+        raise InvalidInputError(fields.place("cadences"), "must be an object: a channel and how often")
+    for name, often in given.items():
+        at = f"{fields.place('cadences')}.{str(name)[:60] if str(name).isprintable() else '?'}"
+        named = CHANNEL_ALIASES.get(name, name)
+        if named in _AT_ONCE:
+            raise InvalidInputError(at, f"cannot be said: {_AT_ONCE[named]} is told at once")
+        with _about("channel"):
+            channel = check_word(named, at, HOLDABLE)
+        cadences[channel] = None if often is None else check_word(often, at, CADENCES)
+    return cadences
 
 
 def _group_and_event(fields: Fields, known: Mapping[str, Collection[str]]) -> tuple[str, str | None]:
@@ -93,9 +124,12 @@ def _customer(fields: Fields, customers: Collection[str]) -> str | None:
     return customer
 
 
-def _channels(fields: Fields) -> dict[str, bool | None]:
+def _channels(fields: Fields, *, needed: bool) -> dict[str, bool | None]:
     """The channels that an entry names, by their own names."""
-    given, channels = fields.required("channels"), dict[str, bool | None]()
+    given = fields.raw("channels") if "channels" in fields or needed else {}
+    if given is None:
+        raise InvalidInputError(fields.place("channels"), "is missing")
+    channels: dict[str, bool | None] = {}
     if not isinstance(given, Mapping):
         raise InvalidInputError(fields.place("channels"), "must be an object: a channel and true or false")
     for name, wanted in given.items():
@@ -107,13 +141,6 @@ def _channels(fields: Fields) -> dict[str, bool | None]:
         if channels.setdefault(channel, wanted) is not wanted:
             raise InvalidInputError(at, f"is {channel} too, of which the entry says something else")
     return channels
-
-
-def _check_cadence(fields: Fields) -> None:
-    cadence = check_word(fields.raw("cadence"), fields.place("cadence"), CADENCES) if "cadence" in fields else "instant"
-    if cadence != "instant":
-        # Nothing gathers notifications into a summary; whoever was promised one would be told nothing at all.
-        raise InvalidInputError(fields.place("cadence"), f"must be instant; {cadence} summaries are not sent here")
 
 
 @contextmanager

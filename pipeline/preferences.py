@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
@@ -15,8 +16,10 @@ from domain.errors import InvalidInputError
 from domain.preferences import changed, locked
 from domain.vocabulary import CHANNELS
 from pipeline.audit import record
+from pipeline.digest_defaults import defaults_of
 from pipeline.document import document
 from pipeline.preference_changes import MOST_ENTRIES, Change, Key, check_preferences
+from pipeline.rehold import reconsider
 
 ALL_ON: Final[Mapping[str, bool]] = dict.fromkeys(CHANNELS, True)
 
@@ -26,24 +29,48 @@ ENSURE_USER = text("INSERT INTO users (tenant, id) VALUES (:tenant, :user_id) ON
 LOCK_USER = text("SELECT FROM users WHERE tenant = :tenant AND id = :user_id FOR UPDATE")
 
 READ = text("""
-SELECT group_name, event, customer_id::text, channels, cadence FROM preferences
+SELECT group_name, event, customer_id::text, channels, cadence, cadences,
+       (SELECT digest FROM tenants WHERE id = :tenant) AS defaults
+FROM preferences
 WHERE tenant = :tenant AND user_id = :user_id
 ORDER BY group_name, event NULLS FIRST, customer_id NULLS FIRST
 """)
 
 _STORE = """
-INSERT INTO preferences AS p (id, tenant, user_id, group_name, event, customer_id, channels)
-SELECT r.id, :tenant, :user_id, r.group_name, r.event, r.customer_id, r.channels
+INSERT INTO preferences AS p (id, tenant, user_id, group_name, event, customer_id, channels, cadence, cadences)
+SELECT r.id, :tenant, :user_id, r.group_name, r.event, r.customer_id, r.channels, r.cadence, r.cadences
 FROM jsonb_to_recordset(cast(:entries AS jsonb))
-     AS r(id uuid, group_name text, event text, customer_id uuid, channels jsonb)
+     AS r(id uuid, group_name text, event text, customer_id uuid, channels jsonb, cadence text, cadences jsonb)
 ON CONFLICT (tenant, user_id, group_name, coalesce(event, ''),
              coalesce(customer_id, '00000000-0000-0000-0000-000000000000'::uuid))
-DO UPDATE SET channels = {channels}, updated_at = now()
+DO UPDATE SET {changes}, updated_at = now()
 """
 # What an unsubscribe link has said before the first access stays.
-FILL = text(_STORE.format(channels="excluded.channels || p.channels"))
-STORE = text(_STORE.format(channels="excluded.channels"))
-DROP_EMPTY = text("DELETE FROM preferences WHERE tenant = :tenant AND user_id = :user_id AND channels = '{}'")
+FILL = text(_STORE.format(changes="channels = excluded.channels || p.channels"))
+STORE = text(
+    _STORE.format(changes="channels = excluded.channels, cadence = excluded.cadence, cadences = excluded.cadences")
+)
+DROP_EMPTY = text("""
+DELETE FROM preferences
+WHERE tenant = :tenant AND user_id = :user_id AND channels = '{}' AND cadence IS NULL AND cadences = '{}'
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an entry says: which channels, how often on all of them, and how often on one."""
+
+    channels: Mapping[str, bool] = field(default_factory=dict)
+    cadence: str | None = None
+    cadences: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left that it decides."""
+        return not self.channels and self.cadence is None and not self.cadences
+
+
+NOTHING: Final = Said()
 
 
 def get_preferences(
@@ -91,13 +118,14 @@ def put_preferences(
     _fill(connection, owner, _missing(_read(connection, owner)), actor, remote)
     stored = _read(connection, owner)
     changes = check_preferences(body, _known(stored), customers)
-    before = {_key(row): row.channels for row in stored}
-    after = {one.key: _after(one, before) for one in changes}
-    differing = [key for key, channels in after.items() if channels != before.get(key, {})]
-    if len(before.keys() | {key for key in differing if after[key]}) > MOST_ENTRIES:
+    before = {_key(row): Said(row.channels, row.cadence, row.cadences) for row in stored}
+    after = {one.key: _after(one, before.get(one.key, NOTHING)) for one in changes}
+    differing = [key for key, said in after.items() if said != before.get(key, NOTHING)]
+    if len(before.keys() | {key for key in differing if not after[key].is_empty}) > MOST_ENTRIES:
         raise InvalidInputError("preferences", f"would come to more than {MOST_ENTRIES} entries of this user")
     _store(connection, STORE, owner, {key: after[key] for key in differing})
     connection.execute(DROP_EMPTY, owner)
+    reconsider(connection, tenant, user_id)
     record(
         connection,
         tenant=tenant,
@@ -137,9 +165,13 @@ def _is_default(key: Key) -> bool:
     return key[0] in shipped().groups and key[1:] == (None, None)
 
 
-def _after(change: Change, before: Mapping[Key, Mapping[str, bool]]) -> dict[str, bool]:
-    said = changed(before.get(change.key, {}), change.channels)
-    return {**ALL_ON, **said} if _is_default(change.key) else said
+def _after(change: Change, before: Said) -> Said:
+    channels = changed(before.channels, change.channels)
+    return Said(
+        {**ALL_ON, **channels} if _is_default(change.key) else channels,
+        change.cadence if change.names_cadence else before.cadence,
+        changed(before.cadences, change.cadences),
+    )
 
 
 def _lock(connection: Connection, owner: Mapping[str, str]) -> None:
@@ -152,7 +184,7 @@ def _fill(
 ) -> None:
     if not groups:
         return
-    _store(connection, FILL, owner, {(group, None, None): ALL_ON for group in groups})
+    _store(connection, FILL, owner, {(group, None, None): Said(ALL_ON) for group in groups})
     record(
         connection,
         tenant=owner["tenant"],
@@ -164,12 +196,10 @@ def _fill(
     )
 
 
-def _store(
-    connection: Connection, statement: Any, owner: Mapping[str, str], entries: Mapping[Key, Mapping[str, bool]]
-) -> None:
+def _store(connection: Connection, statement: Any, owner: Mapping[str, str], entries: Mapping[Key, Said]) -> None:
     rows = [
-        {"id": str(uuid7()), "group_name": group, "event": event, "customer_id": customer, "channels": channels}
-        for (group, event, customer), channels in entries.items()
+        {"id": str(uuid7()), "group_name": group, "event": event, "customer_id": customer, **asdict(said)}
+        for (group, event, customer), said in entries.items()
     ]
     if rows:
         connection.execute(statement, {**owner, "entries": document(rows)})
@@ -187,8 +217,7 @@ def _shown(stored: Sequence[Row[Any]], customers: Collection[str]) -> list[dict[
     """Entries as the API shows them; those for customers that the token does not name are left out."""
     return [
         {
-            **_told(_key(row), row.channels),
-            "cadence": row.cadence,
+            **_told(_key(row), Said(row.channels, row.cadence or _usual(row), row.cadences)),
             "locked": locked(_types(), group=row.group_name, event=row.event),
         }
         for row in stored
@@ -196,7 +225,21 @@ def _shown(stored: Sequence[Row[Any]], customers: Collection[str]) -> list[dict[
     ]
 
 
-def _told(key: Key, channels: Mapping[str, bool]) -> dict[str, Any]:
+def _usual(row: Row[Any]) -> str | None:
+    """How often a group is told of that says nothing itself: as the tenant has it, else at once."""
+    if row.event is not None or row.customer_id is not None:
+        return None
+    usual = {one.group: one.cadence for one in defaults_of(row.defaults).entries if one.event is None}
+    return usual.get(row.group_name) or "instant"
+
+
+def _told(key: Key, said: Said) -> dict[str, Any]:
     group, event, customer = key
-    said = {channel: channels[channel] for channel in CHANNELS if channel in channels}
-    return {"group": group, "event": event, "customer_id": customer, "channels": said}
+    return {
+        "group": group,
+        "event": event,
+        "customer_id": customer,
+        "channels": {channel: said.channels[channel] for channel in CHANNELS if channel in said.channels},
+        "cadence": said.cadence,
+        "cadences": {channel: said.cadences[channel] for channel in CHANNELS if channel in said.cadences},
+    }

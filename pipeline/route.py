@@ -15,8 +15,12 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 from uuid_utils import uuid7
 
+from config.settings import settings
+from domain.catalogue import EventType
+from domain.catalogue import Plan as RoutePlan
 from domain.event import Condition, Event
-from domain.plan import Plan, PlannedDelivery, PlannedNotification, plan
+from domain.hold import Subject, hold
+from domain.plan import Holding, Plan, PlannedDelivery, PlannedNotification, plan
 from domain.recipients import Wish, wishes
 from domain.routing import Routing
 from domain.states import DeliveryStatus, EventStatus, NotificationStatus
@@ -34,17 +38,28 @@ _DELIVERIES: Final = """
 INSERT INTO deliveries (id, tenant, event_id, notification_id, webhook_id, channel, address, name, template,
                         priority, status, reason, only_if, due_at, sent_at)
 SELECT id, tenant, event_id, notification_id, webhook_id, channel, address, name, template, priority, status, reason,
-       only_if,
-       CASE WHEN status <> 'sent' THEN coalesce(due_at, now()) END, CASE WHEN status = 'sent' THEN now() END
+       only_if, CASE WHEN status <> 'sent' AND release_at IS NULL THEN coalesce(due_at, now()) END,
+       CASE WHEN status = 'sent' THEN now() END
 FROM jsonb_to_recordset(cast(:deliveries AS jsonb)) AS d(
     id uuid, tenant text, event_id uuid, notification_id uuid, webhook_id uuid, channel text, address text, name text,
-    template text, priority smallint, status text, reason text, only_if text, due_at timestamptz)
+    template text, priority smallint, status text, reason text, only_if text, due_at timestamptz,
+    release_at timestamptz)
 """
+
+# Only where something waits: it costs the database a second look at the document.
+_HOLDS: Final = """
+waiting AS (
+    INSERT INTO holds (delivery_id, tenant, user_id, channel, address, reason, release_at)
+    SELECT id, tenant, user_id, channel, address, reason, release_at
+    FROM jsonb_to_recordset(cast(:deliveries AS jsonb)) AS h(
+        id uuid, tenant text, user_id text, channel text, address text, reason text, release_at timestamptz)
+    WHERE release_at IS NOT NULL
+),"""
 
 # Of what goes to webhooks only there is nothing to number.
 STORE: Final = text(f"WITH counted AS ({COUNT}) {_DELIVERIES}")
-STORE_AND_NUMBER: Final = text(f"""
-WITH given AS (
+_STORE_AND_NUMBER: Final = f"""
+WITH {{holds}} given AS (
     SELECT * FROM jsonb_to_recordset(cast(:notifications AS jsonb)) AS n(
         id uuid, tenant text, event_id uuid, user_id text, recipient text, audience text, event text, group_name text,
         customer_id uuid, title text, content text, link_url text, link_text text, priority text, severity text,
@@ -62,7 +77,9 @@ told AS (
 counted AS ({COUNT}),
 stored AS ({_DELIVERIES})
 SELECT id::text, sequence FROM numbered
-""")
+"""
+STORE_AND_NUMBER: Final = text(_STORE_AND_NUMBER.format(holds=""))
+STORE_AND_HOLD: Final = text(_STORE_AND_NUMBER.format(holds=_HOLDS))
 
 
 @dataclass(slots=True)
@@ -121,10 +138,22 @@ def route(
             tenant_webhooks=tenant.webhooks,
             silenced=one.silenced,
             built=built if not tenant.channels else {**built, **dict.fromkeys(tenant.channels, True)},
+            holding=_holding(one.event, event_type, routing, tenant),
         )
         template = routing.template or event_type.template
         told[one.event.id] = _told(one.event, event_type.group, template, routing, routing_id, decided)
     return told
+
+
+def _holding(event: Event, event_type: EventType, routing: Routing, tenant: Tenant) -> Holding | None:
+    """Whether deliveries of this event wait, counted from when it is to be told."""
+    batch = settings().batch_wait if routing.plan is RoutePlan.STAGED else 0
+    subject = Subject(event.severity, event_type.transactional, event_type.group, event.type, event.customer_id, batch)
+    if not subject.may_wait:
+        return None
+    now = datetime.now(UTC)
+    start = max(now, event.send_at or now)
+    return lambda person, channel, wait: hold(subject, person, channel, start + timedelta(seconds=wait), tenant.digest)
 
 
 def store(connection: Connection, told: Iterable[Told], accepted: Sequence[Accepted]) -> Bells:
@@ -135,7 +164,8 @@ def store(connection: Connection, told: Iterable[Told], accepted: Sequence[Accep
     values = {"deliveries": document(deliveries), "counts": counts_document(_counts(told))}
     numbers: dict[str, int] = {}
     if notifications:
-        rows = connection.execute(STORE_AND_NUMBER, {**values, "notifications": document(notifications)})
+        statement = STORE_AND_HOLD if any("release_at" in row for row in deliveries) else STORE_AND_NUMBER
+        rows = connection.execute(statement, {**values, "notifications": document(notifications)})
         numbers = {row.id: row.sequence for row in rows}
     elif told:
         connection.execute(STORE, values)
@@ -178,7 +208,7 @@ def _told(event: Event, group: str, template: str, routing: Routing, routing_id:
             said[alike] = words(event, template, person)
         _add_notification(result, event, group, template, routing, notification, said[alike])
     for delivery in decided.deliveries:
-        result.deliveries.append(_delivery(event, None, delivery, template, routing))
+        result.deliveries.append(_delivery(event, None, None, delivery, template, routing))
     return result
 
 
@@ -214,17 +244,25 @@ def _add_notification(
     }
     result.notifications.append(row)
     for delivery in planned.deliveries:
-        result.deliveries.append(_delivery(event, row["id"], delivery, template, routing))
+        result.deliveries.append(_delivery(event, row["id"], planned.person.user_id, delivery, template, routing))
     if in_app and planned.person.user_id is not None:
         shown = notification_frame(row, datetime.now(UTC))
         result.frames.append(Frame(event.tenant, planned.person.user_id, 0, shown))
 
 
 def _delivery(
-    event: Event, notification_id: str | None, planned: PlannedDelivery, template: str, routing: Routing
+    event: Event,
+    notification_id: str | None,
+    user_id: str | None,
+    planned: PlannedDelivery,
+    template: str,
+    routing: Routing,
 ) -> dict[str, Any]:
-    status, reason, due_at = DeliveryStatus.QUEUED, planned.reason, None
-    if event.send_at is not None and event.send_at > datetime.now(UTC):
+    status, reason, due_at, held = DeliveryStatus.QUEUED, planned.reason, None, {}
+    if planned.hold is not None:
+        status, reason = DeliveryStatus.HELD, planned.hold.reason
+        held = {"user_id": user_id, "release_at": planned.hold.until.isoformat()}
+    elif event.send_at is not None and event.send_at > datetime.now(UTC):
         status, reason, due_at = DeliveryStatus.HELD, Reason.SCHEDULED, event.send_at.isoformat()
     elif planned.channel == "in_app":
         status = DeliveryStatus.SENT  # it is in the inbox the moment this commits
@@ -246,6 +284,7 @@ def _delivery(
         "reason": reason,
         "only_if": planned.when and planned.when.only_if,
         "due_at": due_at,
+        **held,
     }
 
 

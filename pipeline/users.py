@@ -16,10 +16,12 @@ from pipeline.audit import record
 from pipeline.contacts import check_user
 from pipeline.identifiers import check_limit, cursor_after, key_of
 from pipeline.moments import written
+from pipeline.rehold import reconsider
 from pipeline.sealing import opened, sealed
 
 PLAIN: Final = ("name", "email", "phone", "telegram_chat_id", "whatsapp", "locale", "time_zone")
 SHAPED: Final = ("quiet_hours", "digest")
+WHEN: Final = ("time_zone", "quiet_hours", "digest", "disabled_channels")  # what decides how long something is held
 TOLD: Final = ("roles", "customers", "disabled_channels")  # what the audit repeats
 
 # Its row is locked until the end of the transaction, whether it was there or not.
@@ -110,6 +112,8 @@ def put_user(
     changes = check_user(body)
     connection.execute(ENSURE, {"tenant": tenant, "id": user_id})
     _change(connection, tenant, user_id, changes)
+    if not changes.keys().isdisjoint(WHEN):
+        reconsider(connection, tenant, user_id)
     # Which fields, not which values: the audit outlives the user.
     after = {"changed": sorted(changes)} | {name: changes[name] for name in TOLD if name in changes}
     record(connection, tenant=tenant, actor=actor, action="user.put", subject=user_id, after=after, remote=remote)

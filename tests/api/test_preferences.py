@@ -57,7 +57,7 @@ def test_a_change_is_answered_and_stays(api: Api) -> None:
         assert answer.status_code == 200
         assert of_group(answer, "billing") == {**ALL_ON, "email": False}
         assert of_group(answer, "chat") == {**ALL_ON, "in_app": False}
-        shown = {**mine, "cadence": "instant", "locked": []}
+        shown = {**mine, "cadence": None, "cadences": {}, "locked": []}
         assert shown in answer.json()["preferences"]
         assert ben.get(PATH).json() == answer.json()
         assert ben.put(PATH, json=answer.json()).json() == answer.json()
@@ -107,7 +107,7 @@ def test_the_moment_it_is_answered_nothing_more_is_sent(api: Api) -> None:
         ),
         ({**BILLING, "customer_id": CUSTOMER}, 404, "bellwire.not_found", "customer_id"),
         ({**BILLING, "customer_id": "7"}, 400, "bellwire.invalid_input", "customer_id"),
-        ({**BILLING, "cadence": "daily"}, 400, "bellwire.invalid_input", "cadence"),
+        ({**BILLING, "cadence": "yearly"}, 400, "bellwire.invalid_input", "cadence"),
         ({**BILLING, "channels": {"email": "off"}}, 400, "bellwire.invalid_input", "channels.email"),
         (
             {"group": "identity", "event": "identity.password-changed", "channels": {"email": False}},

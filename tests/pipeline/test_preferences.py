@@ -78,7 +78,7 @@ def test_the_first_look_makes_an_entry_a_group_with_every_channel_on(ana: Any) -
     entries = shown(ana)
     assert [one["group"] for one in entries] == sorted(shipped().groups)
     for one in entries:
-        assert (one["event"], one["customer_id"], one["cadence"]) == (None, None, "instant")
+        assert (one["event"], one["customer_id"], one["cadence"], one["cadences"]) == (None, None, "instant", {})
         assert one["channels"] == ALL_ON
     assert len(ana.execute("SELECT FROM preferences")) == len(entries)
     assert all(UUID(str(row.id)).version == 7 for row in ana.execute("SELECT id FROM preferences"))
@@ -261,7 +261,10 @@ def test_what_is_not_there_is_named(ana: Any, entry: Any, field: str, about: str
         ({**BILLING, "channels": {"in_app": False, "websocket": True}}, ".channels.websocket"),
         ({**BILLING, "customer_id": "7"}, ".customer_id"),
         ({**BILLING, "cadence": "yearly"}, ".cadence"),
-        ({**BILLING, "cadence": "daily"}, ".cadence"),
+        ({**BILLING, "cadences": ["daily"]}, ".cadences"),
+        ({**BILLING, "cadences": {"email": "yearly"}}, ".cadences.email"),
+        ({**BILLING, "cadences": {"pigeon": "daily"}}, ".cadences.pigeon"),
+        ({**BILLING, "cadences": {"in_app": "daily"}}, ".cadences.in_app"),
         ({"group": "order", "channels": {"sms": False}}, ""),
     ],
 )
@@ -271,10 +274,23 @@ def test_what_cannot_be_taken_is_refused_by_its_place(ana: Any, entry: Any, fiel
     assert refused.value.field == f"preferences[1]{field}"
 
 
-def test_a_summary_that_nobody_sends_is_refused_in_words(ana: Any) -> None:
-    with pytest.raises(InvalidInputError, match="must be instant; weekly summaries are not sent here"):
-        put(ana, {**BILLING, "cadence": "weekly"})
-    assert put(ana, {**BILLING, "cadence": "instant"})
+def cadences(entries: list[Any]) -> dict[str | None, Any]:
+    """How often the user is told of the group billing and of its event types."""
+    return {one["event"]: (one["cadence"], one["cadences"]) for one in entries if one["group"] == "billing"}
+
+
+@pytest.mark.mission("B-16")
+def test_how_often_is_said_of_a_group_an_event_type_and_a_channel(ana: Any) -> None:
+    invoice = {"group": "billing", "event": "billing.invoice-generated"}
+    put(ana, {"group": "billing", "cadence": "daily"}, {**invoice, "cadences": {"email": "weekly", "sms": "instant"}})
+    assert cadences(shown(ana)) == {
+        None: ("daily", {}),
+        "billing.invoice-generated": (None, {"email": "weekly", "sms": "instant"}),
+    }
+    put(ana, {**invoice, "cadence": "hourly", "cadences": {"sms": None}}, BILLING)
+    assert cadences(shown(ana)) == {None: ("daily", {}), "billing.invoice-generated": ("hourly", {"email": "weekly"})}
+    put(ana, {**invoice, "cadence": None, "cadences": {"email": None}}, {"group": "billing", "cadence": None})
+    assert cadences(shown(ana)) == {None: ("instant", {})}
 
 
 @pytest.mark.parametrize("body", [None, [], 7, {}, {"preferences": None}, {"preferences": {}}, {"preferences": "x"}])
@@ -335,7 +351,14 @@ def test_the_audit_has_who_and_what_before_and_after(ana: Any) -> None:
     assert (changed.actor, changed.action, changed.subject) == ("user:ana", "preference.put", "ana")
     assert changed.remote_address == "192.0.2.7"
     (before,), (after,) = changed.before["preferences"], changed.after["preferences"]
-    assert before == {"group": "billing", "event": None, "customer_id": None, "channels": ALL_ON}
+    assert before == {
+        "group": "billing",
+        "event": None,
+        "customer_id": None,
+        "channels": ALL_ON,
+        "cadence": None,
+        "cadences": {},
+    }
     assert after == {**before, "channels": {**ALL_ON, "email": False}}
 
 

@@ -1,0 +1,115 @@
+"""Look again at what is held for a user whose quiet hours, digests or preferences have just changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, text
+
+from config.catalogue import shipped
+from domain.catalogue import EventType
+from domain.event import Person
+from domain.hold import DigestDefaults, Hold, Subject, hold
+from domain.preferences import wants
+from domain.vocabulary import Reason, Severity
+from pipeline.digest_defaults import defaults_of
+from pipeline.document import document
+from pipeline.envelope import unlisted
+from pipeline.people import own_time, preference_entries
+
+# In the order of the deliveries, as everybody locks them. Whoever gathers them just now has locked them, and is waited
+# for: what he tells of is no longer held afterwards.
+LOOK: Final = text("""
+SELECT d.id::text, h.channel, h.reason, h.release_at, e.type, e.severity, e.customer_id::text,
+       greatest(e.send_at, now()) AS at, u.time_zone, u.quiet_hours, u.digest, u.disabled_channels,
+       t.digest AS defaults,
+       (SELECT jsonb_agg(jsonb_build_array(p.group_name, p.event, p.customer_id, p.channels, p.cadence, p.cadences))
+        FROM preferences p WHERE p.tenant = h.tenant AND p.user_id = h.user_id) AS preferences
+FROM holds h
+JOIN deliveries d ON d.id = h.delivery_id
+JOIN events e ON e.id = d.event_id
+JOIN users u ON u.tenant = h.tenant AND u.id = h.user_id
+JOIN tenants t ON t.id = h.tenant
+WHERE h.tenant = :tenant AND h.user_id = :user_id AND d.status = 'held' AND d.due_at IS NULL
+ORDER BY d.id FOR NO KEY UPDATE OF d
+""")
+
+# The reason of a delivery and that of its hold are one.
+CHANGE: Final = text("""
+WITH r AS (
+    SELECT * FROM jsonb_to_recordset(cast(:changes AS jsonb)) AS r(id uuid, reason text, release_at timestamptz)
+),
+named AS (UPDATE deliveries d SET reason = r.reason FROM r WHERE d.id = r.id AND d.reason <> r.reason)
+UPDATE holds h SET reason = r.reason, release_at = r.release_at FROM r WHERE h.delivery_id = r.id
+""")
+
+
+def reconsider(connection: Connection, tenant: str, user_id: str) -> None:
+    """Decide anew until when each held delivery of a user waits; two statements, however many there are.
+
+    What need not wait any more, or is not wanted, is released by the next round: several as one message.
+    """
+    rows = connection.execute(LOOK, {"tenant": tenant, "user_id": user_id}).all()
+    changes = [change for row, found in _decided(user_id, rows) if (change := _change(row, found)) is not None]
+    if changes:
+        connection.execute(CHANGE, {"changes": document(changes)})
+
+
+def _decided(user_id: str, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Hold]]:
+    """Many are of the same kind, and each kind is decided once."""
+    if not rows:
+        return []
+    person, defaults = _person(user_id, rows[0]), defaults_of(rows[0].defaults)
+    now = datetime.now(UTC)
+
+    @cache
+    def decide(kind: str, severity: str, customer: str | None, channel: str, reason: str, at: datetime) -> Hold:
+        return _decide(person, defaults, kind, severity, customer, channel, reason, max(at, now))
+
+    return [(row, decide(row.type, row.severity, row.customer_id, row.channel, row.reason, row.at)) for row in rows]
+
+
+def _person(user_id: str, row: Row[Any]) -> Person:
+    return Person(
+        user_id,
+        None,
+        None,
+        {},
+        preferences=preference_entries(row.preferences),
+        disabled=frozenset(row.disabled_channels),
+        **own_time(row),
+    )
+
+
+def _decide(
+    person: Person,
+    defaults: DigestDefaults,
+    kind: str,
+    severity: str,
+    customer: str | None,
+    channel: str,
+    reason: str,
+    at: datetime,
+) -> Hold:
+    """The hold of a delivery as of now. One that need not wait keeps its reason, which says how it is told."""
+    listed = _listed(kind)
+    subject = Subject(Severity(severity), listed.transactional, listed.group, kind, customer)
+    wanted = channel not in person.disabled and wants(
+        person.preferences, group=listed.group, event=kind, customer_id=customer, channel=channel
+    )
+    found = hold(subject, person, channel, at, defaults) if wanted else None
+    return found or Hold(Reason(reason), at)
+
+
+def _listed(kind: str) -> EventType:
+    return shipped().event_types.get(kind) or unlisted(kind)
+
+
+def _change(row: Row[Any], found: Hold) -> dict[str, Any] | None:
+    # Gathering for some minutes goes on; the others wait no longer than they must.
+    if found.reason == row.reason and (found.until == row.release_at or row.reason == Reason.BATCH):
+        return None
+    return {"id": row.id, "reason": found.reason, "release_at": found.until.isoformat()}
