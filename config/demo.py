@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,3 +57,15 @@ def sample_events() -> list[dict[str, Any]]:
     """Every sample event in the form of ``POST /v1/events``, file by file, line by line."""
     lines = (line for path in sorted(SAMPLES.glob("*.jsonl")) for line in path.read_text(encoding="utf-8").splitlines())
     return [json.loads(line) for line in lines]
+
+
+def sample(event_type: str) -> dict[str, Any] | None:
+    """The first sample event of a type in the form of ``POST /v1/events``, as previews show it; None without one."""
+    text = _samples().get(event_type)
+    return None if text is None else json.loads(text)
+
+
+@cache
+def _samples() -> dict[str, str]:
+    """The first of each type, as JSON: whoever is given a sample may change it."""
+    return {event["type"]: json.dumps(event) for event in reversed(sample_events())}

@@ -30,6 +30,7 @@ from markupsafe import Markup, escape
 
 from config.catalogue import BASE, TEMPLATES
 from pipeline import whatsapp, wording
+from pipeline.fit import share_of
 from pipeline.language import ENGLISH, Language, Languages
 from pipeline.prose import Prose, unmarked
 from pipeline.sentences import FOR_TEMPLATES
@@ -49,7 +50,6 @@ def escape_markdown(text: str) -> str:
     return text.translate(_MARKDOWN)
 
 
-class _DataEnvironment(Environment):
 class _Code(CodeGenerator):
     """Calls what translates directly: Jinja's `context.call` looks at every function anew and costs as much again."""
 
@@ -66,11 +66,12 @@ class _Code(CodeGenerator):
         self.write(")")
 
 
+class _DataEnvironment(Environment):
     """Reads mappings by their keys only and plain values not at all, so `data.items` is the event's field `items`."""
 
-    compiled: dict[str, Template]
     code_generator_class = _Code
     translating = FOR_TEMPLATES
+    compiled: dict[str, Template]
     newstyle_gettext: bool
 
     def get_template(self, name: Any, parent: str | None = None, globals: Any = None) -> Template:  # noqa: A002
@@ -180,6 +181,7 @@ def _environment(
         "number_of": wording.number_of,
         "rows": wording.rows,
         "said": wording.words,
+        "share_of": share_of,
         "unmarked": unmarked,
     }
     environment.compiled = {}

@@ -79,5 +79,5 @@ def test_a_message_has_a_bold_title_its_words_and_the_link(context: Make) -> Non
     assert content.text.endswith("See the check: https://b.org/in_box")
     assert content.parameters == (
         "The SSL check of a_b.org failed",
-        "∗bad∗; Failing since 20 November 2026, 08:58 UTC. https://b.org/in_box",
+        "∗bad∗; Failing since: 20 November 2026, 08:58 UTC https://b.org/in_box",
     )
