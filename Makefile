@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults test-browser check format bench inbox lock clean
+.PHONY: help setup run test test-faults test-browser check format messages bench inbox lock clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ check: setup ## format, lint, types, import contract
 format: setup ## write the code as `make check` wants it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+messages: setup ## bring the catalogues of the languages in step with the templates
+	@$(BIN)/python -m pipeline.translations
 
 bench: setup ## the benchmarks: ratios measured side by side
 	@$(BIN)/python -m bench

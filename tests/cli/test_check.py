@@ -15,11 +15,12 @@ from workers.stack.places import Places
 def test_what_is_shipped_is_in_order_and_channels_without_a_provider_are_named(terminal: Any) -> None:
     said = terminal("check")
     assert said.code == 0
-    assert said.out.splitlines()[:4] == [
+    assert said.out.splitlines()[:5] == [
         "settings: in order",
         "catalogue and routes: in order",
         "queues: in order",
         "templates: in order",
+        "languages: in order",
     ]
     assert "email has no provider, so its deliveries wait: set BELLWIRE_SMTP_URL, or " in said.out
     assert "telegram has no provider" in said.out

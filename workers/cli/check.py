@@ -15,6 +15,7 @@ from config.settings import Settings, SettingsError, settings
 from config.variables import unknown_variables
 from domain.errors import InvalidInputError
 from pipeline.faces import SHIPPED as TEMPLATES
+from pipeline.translations import problems as language_problems
 from workers.cli.app import app
 from workers.cli.half_set import doubtful, half_set
 from workers.cli.output import JsonOption, counted, print_json, say
@@ -38,6 +39,7 @@ def check(*, json: JsonOption = False) -> None:
         "catalogue and routes": catalogue_problems(),
         "queues": _queues(),
         "templates": list(dict.fromkeys(TEMPLATES.problems())),
+        "languages": language_problems(),
     }
     count = sum(map(len, wrong.values()))
     providers = {} if wrong["settings"] else _providers(settings())
