@@ -29,6 +29,8 @@ _CONTEXT: Final = "\x04"  # as gettext keeps it: between the context and the sen
 _LONGEST_NAME: Final = 40
 _EXTRAS: Final = re.compile(r"[.@].*")  # de_AT.UTF-8, de@euro
 
+_AT_LINE: Final = re.compile(r" on \d+$")  # Babel counts from 0
+
 log = structlog.get_logger(__name__)
 
 
@@ -126,7 +128,8 @@ def read(path: Path) -> Catalog:
             return read_po(file, locale=path.parent.name, abort_invalid=True)
         except (PoFileError, UnicodeError, LookupError, TypeError) as error:
             line = getattr(error, "lineno", None)
-            raise ValueError(f"{path}:{1 if line is None else line + 1}: {error}") from error
+            reason = _AT_LINE.sub("", str(error))
+            raise ValueError(f"{path}:{1 if line is None else line + 1}: {reason}") from error
 
 
 def sentences(catalogue: Catalog) -> Sentences:

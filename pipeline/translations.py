@@ -18,7 +18,7 @@ from config.catalogue import shipped
 from config.demo import sample_events
 from domain.vocabulary import Priority, Severity
 from pipeline.faces import SHIPPED, Faces, kind_of
-from pipeline.language import CATALOGUE, read, sentences
+from pipeline.language import CATALOGUE, candidates, read, sentences
 from pipeline.wording import label
 
 if TYPE_CHECKING:
@@ -51,12 +51,27 @@ def every(faces: Faces = SHIPPED) -> Iterator[Found]:
         if path.name.split(".")[0] == "link":
             yield at, source.strip(), None
         else:
-            yield from ((at, said, context) for said, context in _of_face(faces.environments[kind_of(path.name)], source))
+            yield from (
+                (at, said, context) for said, context in said_in(faces.environments[kind_of(path.name)], source)
+            )
     yield from _of_code()
     for event_type in shipped().event_types.values():
         if event_type.title:
             yield "config/notifications.yaml", event_type.title, None
     yield from (("labels", said, None) for said in sorted(_labels()))
+
+
+def said_in(environment: Environment, source: str) -> Iterator[tuple[str | tuple[str, str], str | None]]:
+    """What a template says: each sentence, singular and plural where it has both, and its context."""
+    tree = environment.parse(source)
+    for _, function, said in extract_from_ast(tree, _CALLS):
+        texts = [text for text in (said if isinstance(said, tuple) else (said,)) if text is not None]
+        context = texts.pop(0) if function in ("pgettext", "npgettext") else None
+        yield (texts[0] if len(texts) == 1 else (texts[0], texts[1])), context
+    for filter_ in tree.find_all(nodes.Filter):
+        if filter_.name == "number_of" and filter_.args and isinstance(filter_.args[0], nodes.Const):
+            noun = filter_.args[0].value
+            yield (f"%(num)s {noun}", f"%(num)s {noun}s"), None
 
 
 def gathered(faces: Faces = SHIPPED, locale: str | None = None) -> Catalog:
@@ -90,7 +105,7 @@ def updated(path: Path, faces: Faces = SHIPPED) -> bytes:
 
 
 def problems(faces: Faces = SHIPPED) -> list[str]:
-    """One line for each catalogue or translation that cannot be used: ``locale/de/messages.po:12: leaves out {host}``."""
+    """One line for each catalogue or translation that cannot be used, such as ``locale/de/messages.po:12: ...``."""
     return [
         f"{path.relative_to(faces.folder).as_posix()}:{line}: {said}"
         for path in sorted(faces.languages.folder.glob(f"*/{CATALOGUE}"))
@@ -99,6 +114,13 @@ def problems(faces: Faces = SHIPPED) -> list[str]:
 
 
 def _wrong(path: Path) -> Iterator[tuple[int, str]]:
+    name = path.parent.name
+    known = candidates(name)
+    if name not in known:
+        yield (
+            1,
+            f"no locale is called {name}" if not known else f"nobody looks here; the folder must be called {known[0]}",
+        )
     try:
         catalogue = read(path)
         sentences(catalogue)
@@ -133,24 +155,13 @@ def _places(said: str) -> set[str]:
     return set(_PLACES.findall(said))
 
 
-def _of_face(environment: Environment, source: str) -> Iterator[tuple[str | tuple[str, str], str | None]]:
-    tree = environment.parse(source)
-    for _, function, said in extract_from_ast(tree, _CALLS):
-        texts = [text for text in (said if isinstance(said, tuple) else (said,)) if text is not None]
-        context = texts.pop(0) if function in ("pgettext", "npgettext") else None
-        yield (texts[0] if len(texts) == 1 else (texts[0], texts[1])), context
-    for filter_ in tree.find_all(nodes.Filter):
-        if filter_.name == "number_of" and filter_.args and isinstance(filter_.args[0], nodes.Const):
-            noun = filter_.args[0].value
-            yield (f"%(num)s {noun}", f"%(num)s {noun}s"), None
-
-
 def _of_code() -> Iterator[Found]:
     from babel.messages.extract import extract
 
     for path in sorted(Path(__file__).parent.glob("*.py")):
-        with path.open("rb") as file:
-            for _, said, _, _ in extract("python", file, _IN_CODE):
+        source = path.read_bytes()
+        if any(f"{name}(".encode() in source for name in _IN_CODE):
+            for _, said, _, _ in extract("python", BytesIO(source), _IN_CODE):
                 yield f"pipeline/{path.name}", said, None
 
 
@@ -171,7 +182,7 @@ def main() -> None:
         path.write_bytes(updated(path))
         catalogue = read(path)
         untranslated = [message for message in catalogue if message.id and not all(_each(message.string))]
-        print(f"{path}: {len(catalogue)} sentences, {len(untranslated)} to be translated")  # noqa: T201
+        print(f"{path}: {len(catalogue)} sentences, {len(untranslated)} to be translated")
 
 
 if __name__ == "__main__":
