@@ -37,6 +37,8 @@ from api import (
     routes,
     statistics,
     suppressions,
+    template_trials,
+    templates,
     trigger,
     webhooks,
 )
@@ -109,6 +111,8 @@ def _make() -> FastAPI:
         me,  # before {user_id}
         people,
         routes,
+        template_trials,
+        templates,
         webhooks,
         receipts,
         suppressions,

@@ -66,6 +66,21 @@ NEEDS: Final[dict[str, Need]] = {
     "GET /v1/routes/{name}": Need("operator", "route"),
     "PUT /v1/routes/{name}": Need("admin", "route"),
     "DELETE /v1/routes/{name}": Need("admin", "route"),
+    "GET /v1/templates": Need("operator"),
+    "GET /v1/templates/{event}/{channel}": Need("operator", path="/v1/templates/ssl_failure/email"),
+    "GET /v1/templates/{event}/{channel}/versions/{number}": Need(
+        "operator", path="/v1/templates/ssl_failure/email/versions/1", but=(404,)
+    ),
+    "PUT /v1/templates/{event}/{channel}": Need("admin", path="/v1/templates/ssl_failure/email"),
+    "POST /v1/templates/{event}/{channel}/preview": Need("operator", path="/v1/templates/ssl_failure/email/preview"),
+    "POST /v1/templates/{event}/{channel}/test": Need("admin", path="/v1/templates/ssl_failure/email/test"),
+    "POST /v1/templates/{event}/{channel}/publish": Need(
+        "admin", path="/v1/templates/ssl_failure/email/publish", but=(404,)
+    ),
+    "POST /v1/templates/{event}/{channel}/rollback": Need(
+        "admin", path="/v1/templates/ssl_failure/email/rollback", but=(404,)
+    ),
+    "DELETE /v1/templates/{event}/{channel}": Need("admin", path="/v1/templates/ssl_failure/email", but=(404,)),
     "GET /v1/webhooks": Need("user or admin"),
     "GET /v1/webhooks/{name}": Need("user or admin", "webhook"),
     "PUT /v1/webhooks/{name}": Need("user or admin", "webhook"),
