@@ -17,6 +17,8 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 
+from api.codes import problems
+from api.examples import ANSWERS, HEARD, TEXTS
 from pipeline.envelope import EventIn
 
 router = APIRouter(include_in_schema=False)
@@ -77,11 +79,12 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas |= event.pop("$defs", {}) | {"EventIn": event, "Problem": PROBLEM}
     components["securitySchemes"] = IDENTITIES | PROVIDERS
     document["security"] = [{name: []} for name in IDENTITIES]
-    for operations in document["paths"].values():
-        for operation in operations.values():
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
             _summarize(operation)
             _read_examples(operation)
-            _describe_errors(operation)
+            _show_answers(f"{method.upper()} {path}", operation)
+            _describe_errors(method, path, operation)
     return document
 
 
@@ -100,13 +103,25 @@ def _read_examples(operation: dict[str, Any]) -> None:
             content["example"] = json.loads(content["example"])
 
 
-def _describe_errors(operation: dict[str, Any]) -> None:
+def _show_answers(address: str, operation: dict[str, Any]) -> None:
+    """See `api.examples.ANSWERS`; and what a provider sends, for a body that each has in a form of its own."""
+    if address in ANSWERS:
+        operation["responses"]["200"]["content"] = {"application/json": {"example": ANSWERS[address]}}
+    if raw := operation.get("requestBody", {}).get("content", {}).get("*/*"):
+        raw["example"] = HEARD
+    if address in TEXTS:
+        schema = {"type": "string"}
+        operation["responses"]["200"]["content"] = {"text/plain": {"schema": schema, "example": TEXTS[address]}}
+
+
+def _describe_errors(method: str, path: str, operation: dict[str, Any]) -> None:
     """Errors are problems, and never 422."""
     operation["responses"].pop("422", None)
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    operation["responses"]["default"] = {"description": "A problem, as RFC 9457 has it.", "content": problem}
     if "health" in operation.get("tags", ()):
         operation["security"] = []
+    operation["responses"] |= problems(method, path, operation)
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    operation["responses"]["default"] = {"description": "Any other problem, as RFC 9457 has it.", "content": problem}
 
 
 @cache

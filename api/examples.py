@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from domain.vocabulary import CHANNELS
@@ -194,6 +196,76 @@ PROVIDER: Final = {
     "senders": {"*": "Acme <no-reply@acme.org>"},
     "receipts_url": "https://bellwire.example.org/v1/receipts/resend?tenant=acme",
     "updated_at": MOMENT,
+}
+
+ROUTE: Final = {
+    "name": "ssl-to-operations",
+    "match": {"event": "ssl_*", "severity": ["high", "critical"], "branch": "*"},
+    "recipients": [{"resolver": "role", "role": "operations"}],
+    "channels": ["email", "telegram", "webhook", "in_app"],
+    "priority": "high",
+    "plan": "simultaneous",
+    "template": None,
+    "sms_severity": "critical",
+    "when": {},
+    "own": False,
+}
+EXPLAINED: Final = {
+    "id": EVENT_ID,
+    "tenant": "acme",
+    "type": "ssl_expiry",
+    "severity": "high",
+    "status": "routed",
+    "words": "2 routes of 30 matched, 1 recipient told in 1 delivery.",
+    "routes": [{"name": "ssl-to-operations", "reason": None, "matched": True, "words": "matched"}],
+    "skipped": [
+        {
+            "reason": "no_address",
+            "channel": "telegram",
+            "recipient": "u1",
+            "words": "no address is known on this channel",
+        }
+    ],
+    "deliveries": [{**DELIVERY, "words": "The provider took it."}],
+    "acknowledged": [],
+}
+DEAD_LETTERS: Final = {
+    "dead_letters": [{**DELIVERY, "status": "dead_letter", "reason": "refused", "failed_at": MOMENT}],
+    "causes": [{"reason": "refused", "channel": "email", "count": 1, "example": DELIVERY_ID}],
+    "next_cursor": None,
+}
+TAKEN: Final = {
+    **SHOWN,
+    "status": "acknowledged",
+    "ack_by_user_id": "u1",
+    "ack_at": MOMENT,
+    "ack_note": "Certificate renewed.",
+}
+READY: Final = {
+    "ready": True,
+    "checks": {"database": "ok", "broker": "ok", "redis": "ok"},
+    "warnings": ["sms has no provider: its deliveries wait as queued, no_provider"],
+}
+
+# Examples by address, of answers that stand nowhere else.
+ANSWERS: Final[Mapping[str, Any]] = {
+    "GET /v1/routes": {"routes": [ROUTE], "next_cursor": None},
+    "GET /v1/routes/{name}": ROUTE,
+    "PUT /v1/routes/{name}": {**ROUTE, "own": True},
+    "GET /v1/events/{event_id}/explain": EXPLAINED,
+    "GET /v1/dead-letters": DEAD_LETTERS,
+    "POST /api/cron/retries": {"due": {"email": 12}, "events": 0},
+    "POST /v1/notifications/{notification_id}/acknowledge": TAKEN,
+    "POST /api/notifications/{notification_id}/acknowledge": {
+        re.sub(r"_([a-z])", lambda found: found[1].upper(), name): value for name, value in TAKEN.items()
+    },
+    "GET /health/live": {"live": True},
+    "GET /health/ready": READY,
+}
+HEARD: Final = '{"type": "email.delivered", "data": {"email_id": "56761188-7520-42d8-8898-ff6fc54ce618"}}'
+TEXTS: Final[Mapping[str, str]] = {
+    "GET /v1/receipts/{provider}": "1158201444",
+    "GET /metrics": "# TYPE bellwire_database_up gauge\nbellwire_database_up 1.0\n",
 }
 
 
