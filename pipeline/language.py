@@ -147,7 +147,9 @@ def sentences(catalogue: Catalog) -> Sentences:
         if isinstance(message.id, str):
             one[_key(message.id, message.context)] = said
         else:
-            several[_key(message.id[0], message.context)] = (said,) if isinstance(said, str) else tuple(said)
+            forms = (said,) if isinstance(said, str) else tuple(said)
+            several[_key(message.id[0], message.context)] = forms
+            one[_key(message.id[0], message.context)] = forms[0]  # as gettext has it
     return Sentences(one, several, c2py(catalogue.plural_expr))
 
 
@@ -188,7 +190,7 @@ def _united(catalogues: Mapping[str, Sentences]) -> Sentences:
     """One for all, in which the nearest wins: a catalogue for Austria need only hold what is said otherwise there."""
     one: dict[str, str] = {}
     several: dict[str, tuple[str, ...]] = {}
-    for found in reversed(catalogues.values()):
+    for found in reversed(list(catalogues.values())):
         one |= found.one
         several |= found.several
     return Sentences(one, several, next(iter(catalogues.values())).plural)

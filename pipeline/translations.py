@@ -16,7 +16,7 @@ from jinja2.ext import extract_from_ast
 
 from config.catalogue import shipped
 from config.demo import sample_events
-from domain.vocabulary import Priority, Severity
+from domain.vocabulary import CHANNELS, Priority, Severity
 from pipeline.faces import SHIPPED, Faces, kind_of
 from pipeline.language import CATALOGUE, candidates, read, sentences
 from pipeline.wording import label
@@ -24,7 +24,7 @@ from pipeline.wording import label
 if TYPE_CHECKING:
     from babel.messages import Catalog, Message
 
-Found = tuple[str, str | tuple[str, str], str | None]
+Found = tuple[str, str | tuple[str, ...], str | None]
 """Where it stands, what is said (singular and plural where it has both), and its context."""
 
 _CALLS: Final = ("_", "gettext", "ngettext", "pgettext", "npgettext")
@@ -61,13 +61,13 @@ def every(faces: Faces = SHIPPED) -> Iterator[Found]:
     yield from (("labels", said, None) for said in sorted(_labels()))
 
 
-def said_in(environment: Environment, source: str) -> Iterator[tuple[str | tuple[str, str], str | None]]:
+def said_in(environment: Environment, source: str) -> Iterator[tuple[str | tuple[str, ...], str | None]]:
     """What a template says: each sentence, singular and plural where it has both, and its context."""
     tree = environment.parse(source)
     for _, function, said in extract_from_ast(tree, _CALLS):
         texts = [text for text in (said if isinstance(said, tuple) else (said,)) if text is not None]
         context = texts.pop(0) if function in ("pgettext", "npgettext") else None
-        yield (texts[0] if len(texts) == 1 else (texts[0], texts[1])), context
+        yield (texts[0] if len(texts) == 1 else tuple(texts[:2])), context
     for filter_ in tree.find_all(nodes.Filter):
         if filter_.name == "number_of" and filter_.args and isinstance(filter_.args[0], nodes.Const):
             noun = filter_.args[0].value
@@ -166,14 +166,14 @@ def _of_code() -> Iterator[Found]:
 
 
 def _labels() -> Iterable[str]:
-    """Names of fields, types and levels. Labels in German are no labels any more, so this asks in English."""
+    """Names of fields, types, channels and levels."""
     types = shipped().event_types.values()
     fields = {name for event_type in types for name in (*event_type.key, *event_type.secret)}
     for sample in sample_events():
         listed = shipped().event_types.get(sample["type"])
         if listed is None or listed.template == "default":
             fields |= sample["data"].keys()
-    return {label(name) for name in (*fields, *(one.name for one in types), *Severity, *Priority)}
+    return {label(name) for name in (*fields, *(one.name for one in types), *CHANNELS, *Severity, *Priority)}
 
 
 def main() -> None:
