@@ -18,4 +18,4 @@ WORKDIR /app
 USER bellwire
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 BELLWIRE_HOME=/tmp/bellwire BELLWIRE_HOST=0.0.0.0
 EXPOSE 8080
-CMD ["uvicorn", "api.app:app", "--host", "0.0.0.0", "--port", "8080", "--ws-max-size", "65536"]
+CMD ["uvicorn", "api.app:app", "--host", "0.0.0.0", "--port", "8080", "--ws-max-size", "65536", "--no-access-log"]

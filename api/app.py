@@ -22,6 +22,7 @@ from api import (
     inbox_page,
     links,
     live_sending,
+    live_socketio,
     live_sse,
     live_tickets,
     live_websocket,
@@ -127,6 +128,7 @@ def _make() -> FastAPI:
         metrics,
     ):
         made.include_router(room.router)
+    live_socketio.mount(made)
     description.install(made)
     return made
 

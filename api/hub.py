@@ -239,6 +239,11 @@ class Hub:
         for connection in tuple(self._connections.values()):
             connection.end(RESTART)
 
+    @property
+    def draining(self) -> bool:
+        """Whether this process is about to stop."""
+        return self._draining
+
     def people(self) -> Collection[Person]:
         """Who is connected."""
         return self._people.keys()

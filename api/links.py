@@ -16,9 +16,11 @@ from api.body import read_body
 from models.engine import transaction
 from pipeline.acknowledge import MOST_NOTE
 from pipeline.acknowledge_link import Told, acknowledge_by_link, read_told
+from pipeline.inbox_reading import unread
 from pipeline.links import ExpiredLinkError, LinkError, read_acknowledge, read_unsubscribe
 from pipeline.unsubscribe import Offer, offer, unsubscribe
 from pipeline.wording import label, moment
+from tasks.live import show_unread
 
 # They are for people and for mailbox providers, not for programs that call us: docs/unsubscribe.md describes them.
 router = APIRouter(include_in_schema=False)
@@ -104,6 +106,10 @@ def follow_acknowledge(request: Request, token: str, form: Form) -> Response:
     note = form.get("note", "").replace("\r\n", "\n").strip() or None
     with transaction() as connection:
         told, taken = acknowledge_by_link(connection, link, note=note, remote=_remote(request))
+        reader = told.user_id if told is not None and taken else None
+        count = 0 if reader is None else unread(connection, tenant=link.tenant, user_id=reader)
+    if reader is not None:
+        show_unread(link.tenant, reader, count)  # who takes it has read it
     return _acknowledge_page(told, just_now=taken)
 
 

@@ -1,4 +1,4 @@
-"""What a connection is shown, in the two framings: Server-Sent Events and JSON over WebSocket (D-17, E-9)."""
+"""What a connection is shown, in the three framings: Server-Sent Events, JSON over WebSocket, Socket.IO (D-17, E-9)."""
 
 from __future__ import annotations
 
@@ -51,6 +51,12 @@ class Shown:
             document["sequence"] = self.sequence
         return _json(document)
 
+    @cached_property
+    def packet(self) -> str:
+        """For Socket.IO. With one argument, as handlers everywhere take it: the number is among the data."""
+        numbered = {**self.data, "sequence": self.sequence} if self.kind == "notification" else self.data
+        return _event_packet(self.kind, numbered)
+
 
 def unread_count(unread: int) -> Shown:
     """How many a user has not read (A-32)."""
@@ -69,9 +75,20 @@ def acknowledged(connection_id: str, sequence: int) -> str:
     return _json({"type": "connection_ack", "data": data, "sequence": sequence})
 
 
+def greeting(connection_id: str, sequence: int) -> str:
+    """What a Socket.IO connection begins with (E-5)."""
+    data = {"connectionId": connection_id, "timestamp": moment(), "sequence": sequence}
+    return _event_packet("connection_ack", data)
+
+
 def moment() -> str:
     """Now, as the API writes moments."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _event_packet(name: str, data: Mapping[str, Any]) -> str:
+    """An event of the main namespace, as revision 5 of the Socket.IO protocol has it."""
+    return f"2{_json([name, data])}"
 
 
 def _json(content: Any) -> str:

@@ -19,6 +19,9 @@ CHATTY: Final = ("celery.worker.strategy", "celery.app.trace", "celery.beat")
 # They bring handlers of their own, which would print everything twice.
 FOREIGN: Final = ("uvicorn", "uvicorn.error", "celery", "celery.task", "celery.redirected", "kombu")
 
+# They name the address of every stream, whose query may hold a ticket (--no-access-log switches off only the latter).
+ADDRESSES: Final = ("uvicorn.error", "uvicorn.access")
+
 # PostgreSQL repeats the row or the document in these lines of an error.
 _VALUES: Final = re.compile(r"^\s*(?:DETAIL|CONTEXT|LINE \d+):.*(?:\n|$)", re.MULTILINE)
 
@@ -80,10 +83,23 @@ def _tame(level: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+    for name in ADDRESSES:
+        logging.getLogger(name).addFilter(_without_queries)
     access = logging.getLogger("uvicorn.access")
     if access.handlers:  # without, somebody switched it off
         access.handlers.clear()
         access.propagate = True
+
+
+def _without_queries(record: logging.LogRecord) -> bool:
+    """An address without what follows the question mark."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(_path_of(value) for value in record.args)
+    return True
+
+
+def _path_of(value: object) -> object:
+    return value.split("?", 1)[0] if isinstance(value, str) and value.startswith("/") else value
 
 
 def _without_values(_: Any, __: str, event: EventDict) -> EventDict:

@@ -25,11 +25,13 @@ class Told:
     """A notification as the page shows it.
 
     Attributes:
+        user_id: whom it told; None: an address without a user.
         for_everyone: acknowledging it silences the issue for all who were told, not for this recipient alone.
         taken_by: who has acknowledged it; None: nobody yet.
     """
 
     tenant: str
+    user_id: str | None
     title: str
     event: str
     severity: str
@@ -82,6 +84,7 @@ def _find(connection: Connection, link: Acknowledge) -> Row[Any] | None:
 def _told(link: Acknowledge, row: Row[Any]) -> Told:
     return Told(
         tenant=link.tenant,
+        user_id=row.user_id,
         title=row.title,
         event=row.event,
         severity=row.severity,

@@ -55,9 +55,14 @@ RETURNING tenant
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What is to be done at Telegram after the commit, in this order."""
+    """What is to be done after the commit: at Telegram, in this order.
+
+    Attributes:
+        read_by: tenant and user, who has read a notification by taking it; None: nobody has.
+    """
 
     calls: tuple[Call, ...]
+    read_by: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,9 @@ def _answer_press(connection: Connection, press: _Press, account: str) -> Answer
     name = press.name if ours and found.presser is None else _name_of(connection, found.tenant, by)
     words = f"Acknowledged by {name}"
     said = "Acknowledged." if ours else f"Already acknowledged by {name}."
-    return Answered((_toast(press, said), *_without_button(press, words)))
+    reader = found.presser or found.user_id if ours else None
+    read_by = None if reader is None else (found.tenant, reader)
+    return Answered((_toast(press, said), *_without_button(press, words)), read_by)
 
 
 def _find(connection: Connection, press: _Press, account: str) -> Row[Any] | None:

@@ -10,7 +10,9 @@ from channels.base import RefusedError, SendError
 from channels.telegram_calls import DEADLINE, BotApi
 from config.settings import Settings, settings
 from models.engine import transaction
+from pipeline.inbox_reading import unread
 from pipeline.telegram import Answered, answer
+from tasks.live import show_unread
 
 log = structlog.get_logger(__name__)
 
@@ -39,9 +41,15 @@ def take_update(update: object, *, account: str = "", own: Settings | None = Non
 
 
 def store(update: object, account: str = "") -> Answered | None:
-    """Do what an update asks for, in a transaction of its own; what Telegram is to be told of it."""
+    """Do what an update asks for, in a transaction of its own, and show the new count of unread ones to the tabs of who
+    has taken something; what Telegram is to be told of it."""
     with transaction() as connection:
-        return answer(connection, update, account=account)
+        answered = answer(connection, update, account=account)
+        reader = None if answered is None else answered.read_by
+        count = 0 if reader is None else unread(connection, tenant=reader[0], user_id=reader[1])
+    if reader is not None:
+        show_unread(*reader, count)
+    return answered
 
 
 async def reply(bot: BotApi, answered: Answered) -> None:

@@ -16,6 +16,8 @@ from pipeline.links import acknowledge_url, unsubscribe_url
 from tests.api.test_access import is_problem
 from tests.api.test_hostile import raw
 from tests.support.api import SECRET_KEY, Api
+from tests.support.streams import Browser
+from tests.support.waiting import wait_until
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -146,6 +148,16 @@ def test_an_issue_is_acknowledged_from_its_page_with_a_note(api: Api, anyone: ht
     assert forms(again) == forms(anyone.get(link).text) == []
     (row,) = api.rows("SELECT actor, action, remote_address FROM audit ORDER BY id DESC LIMIT 1")
     assert row == ("acknowledge link", "issue.acknowledge", "127.0.0.1")
+
+
+@pytest.mark.mission("A-32")
+def test_who_takes_an_issue_by_its_link_has_read_it_in_every_tab(api: Api, anyone: httpx.Client) -> None:
+    link = told(api)
+    with Browser() as browser:
+        tab = browser.sse(api.url, "ana")
+        ((before,),) = [wait_until(lambda: tab.of("unread_count"), "the count")]
+        anyone.post(link)
+        wait_until(lambda: tab.of("unread_count")[1:] == [{"unread": before["unread"] - 1}], "one less")
 
 
 @pytest.mark.parametrize(("body", "note"), [(b"", None), (b"note=", None), (b"note=+%0D%0A+", None), (b"note=x", "x")])

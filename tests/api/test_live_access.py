@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -66,6 +67,7 @@ def test_a_ticket_opens_one_stream_and_no_second(api: Api, browser: Browser, kin
     query = f"?ticket={ticket(api)}"
     first, second, none = opened(query), opened(query), opened("?ticket=")
     assert first.is_open
+    assert query not in api.log.read_text()  # where servers write the address of each WebSocket
     assert second.await_end().code == none.await_end().code == (401 if kind == "sse" else 1008)
     browser.close(first)
 
@@ -73,6 +75,23 @@ def test_a_ticket_opens_one_stream_and_no_second(api: Api, browser: Browser, kin
 def test_a_ticket_ends_with_the_token_that_it_was_given_for(api: Api, browser: Browser) -> None:
     tab = browser.sse(api.url, None, query=f"?ticket={ticket(api, exp=time.time() + 2)}")
     tab.await_end()
+
+
+def test_a_live_count_is_of_what_the_token_may_see_as_the_inbox_has_it(api: Api, browser: Browser) -> None:
+    mine, other = str(uuid4()), str(uuid4())
+    with api.client() as admin:
+        admin.put("/v1/users/limited", json={"name": "limited"})
+    data = {"sender": "Ben", "message": "Hello", "conversation": "c"}
+    told = {"type": "message_received", "recipients": ["limited"], "data": data}
+    api.route(*({**told, **customer} for customer in ({"customer_id": mine}, {"customer_id": other}, {})))
+    with api.user("limited", customers=[mine]) as client:
+        tab = browser.sse(api.url, None, Authorization=client.headers["Authorization"])
+        wait_until(lambda: tab.of("unread_count") == [{"unread": 2}], "the count")
+        inbox = client.get("/v1/notifications").json()
+        assert inbox["unread"] == 2
+        client.patch(f"/v1/notifications/{inbox['notifications'][0]['id']}/read")
+        wait_until(lambda: tab.of("unread_count")[1:] == [{"unread": 1}], "one less")
+    browser.close(tab)
 
 
 def test_a_key_gets_no_ticket(api: Api) -> None:

@@ -24,7 +24,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tests.support.api import Api, running, token
 from tests.support.show import Publisher
-from tests.support.streams import SSE, Browser
+from tests.support.streams import SSE, WS, Browser
 from tests.support.waiting import wait_until
 from workers.stack import valkey
 from workers.stack.places import Places
@@ -160,15 +160,34 @@ def test_nothing_is_missed_while_valkey_is_away(
         tab.await_numbers(1, 2, 3, 4)
 
 
+UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
+CONNECT = b"\x81\x82\0\0\0\x0040"  # Socket.IO's, in a WebSocket's frame
+# How a stream is opened: where, with which headers, and what is said then.
+FRAMINGS = {
+    "sse": (SSE, "", b""),
+    "websocket": (WS, UPGRADE.format(key="c" * 22 + "=="), b""),
+    "socketio": ("/socket.io/?EIO=4&transport=websocket", UPGRADE.format(key="c" * 22 + "=="), CONNECT),
+}
+
+
 @pytest.mark.mission("E-11")
-def test_who_does_not_read_is_cut_off_and_nobody_else_notices(api: Api, own_valkey: Valkey, browser: Browser) -> None:
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_who_does_not_read_is_cut_off_and_nobody_else_notices(
+    api: Api, own_valkey: Valkey, browser: Browser, framing: str
+) -> None:
+    if framing == "socketio":
+        pytest.importorskip("socketio", reason="python-socketio is not installed")
+    where, headers, said = FRAMINGS[framing]
     reader = browser.sse(api.url, "slow")
     with socket.socket() as stuck, redis.Redis.from_url(own_valkey.url) as client:
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         host = api.url.removeprefix("http://").split(":")
         stuck.connect((host[0], int(host[1])))
-        request = f"GET {SSE} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token('slow')}\r\n\r\n"
+        request = f"GET {where} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token('slow')}\r\n{headers}\r\n"
         stuck.sendall(request.encode())
+        if said:
+            assert stuck.recv(12) == b"HTTP/1.1 101"
+            stuck.sendall(said)
         wait_until(lambda: client.hlen("ws:connections:default:slow") == 2, "both streams")
         sent = 0
         deadline = time.monotonic() + 15
@@ -182,6 +201,9 @@ def test_who_does_not_read_is_cut_off_and_nobody_else_notices(api: Api, own_valk
         wait_until(lambda: not _holds(api, stuck), "the connection to be dropped", 5)
     assert not reader.ended
     assert _memory(api) < 400
+    browser.close(reader)
+    with redis.Redis.from_url(own_valkey.url) as client:
+        wait_until(lambda: not client.exists("ws:connections:default:slow"), "the end of both")
 
 
 def test_a_database_that_is_away_ends_new_websockets_as_internal_trouble(

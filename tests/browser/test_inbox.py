@@ -66,6 +66,19 @@ def test_a_notification_appears_in_both_tabs_and_reading_it_in_one_takes_the_bad
         expect(page.get_by_role("button", name="Mark unread")).to_be_visible()
 
 
+@pytest.mark.mission("E-10")
+def test_a_message_to_everyone_is_shown_until_it_is_put_away(desk: Desk, tab: Tabs) -> None:
+    key = desk.site.set_up(desk.tenant, keys=["admin"])["keys"]["admin"]
+    page = live(tab())
+    assert desk.api.post("/v1/broadcasts", key, {"message": HOSTILE}).status_code == 200
+
+    notice = page.locator("bellwire-inbox .notice")
+    expect(notice).to_have_text(f"Message to everyone: {HOSTILE}")
+    assert page.evaluate("window.ran") is None
+    notice.get_by_role("button").click()
+    expect(notice).to_be_hidden()
+
+
 def test_what_was_published_while_the_server_was_away_is_shown_once_it_is_back(desk: Desk, tab: Tabs) -> None:
     own = Desk(desk.site, desk.site.start_api(), desk.tenant)
     page = live(tab(f"{own.api.url}/inbox#token={own.token()}"))

@@ -78,3 +78,23 @@ celery.critical(MESSAGE_DECODE_ERROR, "error", "type", "encoding", "the headers"
     assert "no.such.task" in first["event"]
     assert "the body" not in first["event"] + second["event"]
     assert "the headers" not in first["event"] + second["event"]
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "values"),
+    [
+        ("uvicorn.error", '%s - "WebSocket %s" [accepted]', ("127.0.0.1:7", "/v1/notifications/ws?ticket=secret")),
+        ("uvicorn.error", '%s - "WebSocket %s" %d', ("127.0.0.1:7", "/v1/notifications/ws?ticket=secret", 403)),
+        (
+            "uvicorn.access",
+            '%s - "%s %s HTTP/%s" %d',
+            ("127.0.0.1:7", "GET", "/v1/notifications/sse?ticket=secret", "1.1", 200),
+        ),
+    ],
+)
+def test_addresses_are_written_without_their_queries_which_may_hold_tickets(
+    name: str, form: str, values: tuple[Any, ...]
+) -> None:
+    (line,) = logged(f"logging.getLogger({name!r}).info({form!r}, *{values!r})")
+    assert "/v1/notifications/" in line["event"]
+    assert "secret" not in line["event"]

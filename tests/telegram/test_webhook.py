@@ -10,7 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.api import Api, running
+from tests.support.api import Api, running, token
+from tests.support.streams import Browser
+from tests.support.waiting import wait_until
 
 SECRET = "a-secret-token"
 PATH = "/v1/receipts/telegram"
@@ -22,6 +24,7 @@ def api(chat: Any, servers: dict[str, str], tmp_path: Path) -> Iterator[Api]:
     ours = {
         **chat.environment,
         "BELLWIRE_BROKER_URL": servers["broker"],
+        "BELLWIRE_REDIS_URL": servers["redis"],
         "BELLWIRE_TELEGRAM_UPDATES": "webhook",
         "BELLWIRE_TELEGRAM_WEBHOOK_SECRET": SECRET,
     }
@@ -57,3 +60,15 @@ def test_a_press_is_taken_once_a_forged_one_not_at_all_and_an_odd_one_breaks_not
     assert chat.shown()["text"].count("Acknowledged by") == 1
     for odd in ODD:
         assert post(api, odd).status_code == 200, odd
+
+
+@pytest.mark.mission("A-32")
+def test_a_press_has_the_count_of_unread_ones_shown_anew_in_every_tab(chat: Any, api: Api) -> None:
+    chat.alert()
+    with Browser() as browser:
+        tab = browser.sse(api.url, None, Authorization=f"Bearer {token('ada', 'acme')}")
+        wait_until(lambda: tab.of("unread_count"), "the first count")
+        update = chat.press()
+        for _ in range(2):  # the second changes nothing
+            post(api, update)
+        wait_until(lambda: len(tab.of("unread_count")) == 2, "the next count")
