@@ -64,7 +64,7 @@ def render_custom(published: Published, channel: str, context: Context, template
     except OwnTemplateError as error:
         if not published.fallback:
             raise
-        log.warning("shipped_template_used", event=published.event, channel=channel, problem=str(error))
+        log.warning("shipped_template_used", version=published.id, channel=channel, problem=str(error))
         return render(channel, kind, context)
 
 
@@ -121,18 +121,31 @@ def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "event": event, "user": values["user"] and asdict(values["user"])}
 
 
-_lost: dict[str, tuple[int, float]] = {}  # how often a version has cost a process, and since when
+class Patience:
+    """Which versions cost one process after the other. They rest, so that others are not kept waiting."""
+
+    def __init__(self) -> None:
+        self._lost: dict[str, tuple[int, float]] = {}
+
+    def rests(self, version: str, now: float) -> bool:
+        """Whether it is not to be tried now (seconds of time.monotonic)."""
+        times, since = self._lost.get(version, (0, now))
+        return times >= PATIENCE and now - since < REST
+
+    def lost(self, version: str, now: float) -> None:
+        """A process ended over it."""
+        times, since = self._lost.get(version, (0, now))
+        self._lost[version] = (times + 1, since) if now - since < REST else (1, now)
+
+
+_PATIENCE: Final = Patience()
 
 
 def _asked(published: Published, question: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer. A version that costs one process after the other rests, so that others are not kept waiting."""
-    times, since = _lost.get(published.id, (0, 0.0))
-    if monotonic() - since > REST:
-        times = 0
-    if times >= PATIENCE:
-        raise OwnTemplateError(published, "", None, f"took too much {times} times within a minute and rests now")
+    if _PATIENCE.rests(published.id, monotonic()):
+        raise OwnTemplateError(published, "", None, f"took too much {PATIENCE} times within a minute and rests now")
     try:
         return pool().ask(question)
     except LostError as error:
-        _lost[published.id] = (times + 1, since if times else monotonic())
+        _PATIENCE.lost(published.id, monotonic())
         raise OwnTemplateError(published, "", None, str(error)) from None

@@ -5,11 +5,11 @@ A template sees mappings, lists, texts and numbers. It has no attributes but a m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MethodType
 from typing import Any, Final
 
-from jinja2 import ChainableUndefined, Environment, FunctionLoader, Template, TemplateNotFound, nodes
+from jinja2 import ChainableUndefined, DictLoader, Environment, Template, nodes
 from jinja2.exceptions import TemplateRuntimeError
 from jinja2.runtime import BlockReference, LoopContext, Macro, TemplateReference
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -52,6 +52,7 @@ class Walled(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset(("*", "**", "+", "%", "//"))
     callables: frozenset[int] = frozenset()
+    newstyle_gettext: bool
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Keys of mappings, and what loops know of themselves."""
@@ -121,10 +122,11 @@ class Workshop:
 
     def __init__(self) -> None:
         trusted = Faces(TEMPLATES).environments
+        trusted["html"].filters["markdown"]("*a* [b](https://example.org)")  # loads what reads and cleans it
         self.stylesheet = Stylesheet.below(TEMPLATES / BASE)
         self.environments = {kind: _walled(environment, LAYOUTS[kind]) for kind, environment in trusted.items()}
         for environment in self.environments.values():
-            environment.get_template(LAYOUT)  # read now: no file can be opened afterwards
+            environment.get_template(LAYOUT)
 
     def compiled(self, part: str, kind: str, source: str) -> Template:
         """A template of `source`. Raises what Jinja and Python raise on what cannot be compiled."""
@@ -163,7 +165,7 @@ def filled(template: Template, values: Mapping[str, Any]) -> str:
 def _walled(trusted: Environment, layout: str) -> Walled:
     """A sandbox with the words, filters and shared macros of `trusted`."""
     walled = Walled(
-        loader=FunctionLoader(_layouts(trusted, layout)),
+        loader=DictLoader(_layouts(trusted, layout)),
         autoescape=trusted.autoescape,
         undefined=ChainableUndefined,
         finalize=trusted.finalize,
@@ -175,7 +177,7 @@ def _walled(trusted: Environment, layout: str) -> Walled:
         extensions=[type(extension) for extension in trusted.extensions.values()],
     )
     walled.policies |= trusted.policies
-    walled.extend(newstyle_gettext=True)
+    walled.newstyle_gettext = True
     walled.filters = {name: one for name, one in trusted.filters.items() if name not in _NO_FILTERS}
     walled.filters |= HANDLEBARS["html" if layout.endswith(".html") else "text"]
     shared = {name: one for name, one in trusted.globals.items() if name not in (*_NO_GLOBALS, "range")}
@@ -184,14 +186,9 @@ def _walled(trusted: Environment, layout: str) -> Walled:
     return walled
 
 
-def _layouts(trusted: Environment, layout: str) -> Callable[[str], tuple[str, str, Callable[[], bool]]]:
-    """Finds the shipped layout, and what it includes itself, by name."""
-
-    def find(name: str) -> tuple[str, str, Callable[[], bool]]:
-        path = layout if name == LAYOUT else name
-        if trusted.loader is None or not path.startswith(f"{BASE}/"):
-            raise TemplateNotFound(name)
-        source, _, _ = trusted.loader.get_source(trusted, path)
-        return source, f"<{path}>", lambda: True
-
-    return find
+def _layouts(trusted: Environment, layout: str) -> dict[str, str]:
+    """The sources of the shipped layout and of what it may include; read now, since no file can be opened later."""
+    assert trusted.loader is not None
+    names = [f"{BASE}/{path.name}" for path in sorted((TEMPLATES / BASE).iterdir()) if path.suffix != ".css"]
+    sources = {name: trusted.loader.get_source(trusted, name)[0] for name in names}
+    return {LAYOUT: sources[layout], **sources}

@@ -30,7 +30,7 @@ from pipeline.sandbox import TooMuchError, Workshop, filled, kind_of
 from pipeline.sandbox_frames import read_frame, write_frame
 from pipeline.template_check import checked
 
-CPU_SECONDS: Final = 1.0  # for one question; a healthy template needs a thousandth
+CPU_SECONDS: Final = 0.5  # for one question; a healthy template needs a thousandth
 MEMORY: Final = 128 * 2**20  # bytes beyond what is used when it starts
 FILES: Final = 16  # that may be open while a language is read; none while a template runs
 MOST_COMPILED: Final = 500

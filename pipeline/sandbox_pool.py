@@ -21,7 +21,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 SIZE: Final = 2  # processes that one process of ours uses at most; each holds some 60 MB
 START_SECONDS: Final = 30.0
 WALL_SECONDS: Final = 5.0  # for one question
-LEAST_CPU: Final = 0.8  # seconds that a process must have had before we say that the template takes too long
+LEAST_CPU: Final = 0.4  # seconds that a process must have had before we say that the template takes too long
 MOST_BYTES: Final = 16 * 2**20  # of an answer; characters may take twelve bytes each
 
 
@@ -62,15 +62,15 @@ class Sandbox:
         """Its process id."""
         return self._process.pid
 
-    def ask(self, question: bytes) -> dict[str, Any]:
-        """The answer to a question.
+    def ask(self, question: bytes, seconds: float = WALL_SECONDS) -> dict[str, Any]:
+        """The answer to a question, within so many seconds.
 
         Raises:
             LostError: it ended, or was ended because it took too long.
             SandboxAwayError: it got no processor in time; it was ended.
         """
         before = self._cpu_seconds()
-        deadline = monotonic() + WALL_SECONDS
+        deadline = monotonic() + seconds
         try:
             self._write(frame_of(question), deadline)
             answer: dict[str, Any] = json.loads(self._read(deadline))
@@ -134,9 +134,15 @@ class Sandbox:
 
 
 class Pool:
-    """At most `SIZE` processes, each started when all others are busy. Safe for threads."""
+    """At most `size` processes, each started when all others are busy. Safe for threads.
 
-    def __init__(self, size: int = SIZE) -> None:
+    Attributes:
+        seconds: for one question.
+        started: how many processes there have been.
+    """
+
+    def __init__(self, size: int = SIZE, seconds: float = WALL_SECONDS) -> None:
+        self.seconds = seconds
         self._free: list[Sandbox] = []
         self._slots = threading.BoundedSemaphore(size)
         self._lock = threading.Lock()
@@ -149,12 +155,17 @@ class Pool:
             LostError: the template made the process end.
             SandboxAwayError: no process could be had.
         """
-        if not self._slots.acquire(timeout=2 * WALL_SECONDS):
+        if not self._slots.acquire(timeout=2 * self.seconds):
             raise SandboxAwayError("all processes for tenants' templates are busy")
         try:
             return self._asked(self._taken(), question)
         finally:
             self._slots.release()
+
+    def pids(self) -> list[int]:
+        """The process ids of those that are free; the last one is taken next."""
+        with self._lock:
+            return [sandbox.pid for sandbox in self._free]
 
     def close(self) -> None:
         """End all that are free."""
@@ -176,11 +187,11 @@ class Pool:
 
     def _asked(self, sandbox: Sandbox, question: Mapping[str, Any]) -> dict[str, Any]:
         if question["do"] == "render":
-            answer = sandbox.ask(json.dumps({**question, "body": None}).encode())
+            answer = sandbox.ask(json.dumps({**question, "body": None}).encode(), self.seconds)
             if "missing" in answer:
-                answer = sandbox.ask(json.dumps(question).encode())
+                answer = sandbox.ask(json.dumps(question).encode(), self.seconds)
         else:
-            answer = sandbox.ask(json.dumps(question).encode())
+            answer = sandbox.ask(json.dumps(question).encode(), self.seconds)
         with self._lock:
             self._free.append(sandbox)
         return answer

@@ -1,0 +1,101 @@
+"""Tenants' own templates say what the same words would say as shipped ones, and are kept compiled."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from config.catalogue import TEMPLATES
+from pipeline.custom import PARTS, OwnTemplateError, render_custom
+from pipeline.published import Published
+from pipeline.render import Context, render
+from pipeline.sandbox_pool import pool
+from tests.render.conftest import Make
+
+ONE_OF_EACH = ("billing.payment-failed", "order.created", "provisioning.completed", "chat_message", "ssl_failure")
+
+
+def own(channel: str, event: str = "ssl_failure", *, fallback: bool = False, **parts: str) -> Published:
+    return Published(str(uuid4()), event, channel, "", parts, fallback)
+
+
+@pytest.mark.mission("A-15")
+@pytest.mark.parametrize("channel", PARTS)
+def test_the_source_of_a_shipped_template_says_the_same_as_a_tenants_own(
+    channel: str, sample: dict[str, Any], template: str, sample_context: Context
+) -> None:
+    if sample["type"] not in ONE_OF_EACH:
+        return
+    parts = {part: TEMPLATES / template / name for name, part in PARTS[channel].items()}
+    sources = {part: path.read_text(encoding="utf-8") for part, path in parts.items() if path.is_file()}
+    if not sources.keys() & {"html", "text"}:
+        sources["text"] = (TEMPLATES / "default" / f"{channel}.txt").read_text(encoding="utf-8")
+    said = render_custom(own(channel, sample["type"], **sources), channel, sample_context)
+    assert said == render(channel, template, sample_context)
+
+
+def test_values_are_escaped_for_the_face(context: Make) -> None:
+    made = context("ssl_failure", {"host": "<b>*a*</b>"})
+    assert (
+        render_custom(own("email", html="<p>{{ data.host }}</p>"), "email", made).html
+        == "<p>&lt;b&gt;*a*&lt;/b&gt;</p>"
+    )
+    assert render_custom(own("telegram", text="{{ data.host }}"), "telegram", made).text == r"<b\>\*a\*</b\>"
+    assert render_custom(own("sms", text="{{ data.host }}"), "sms", made).text.startswith("<b>*a*</b>")
+
+
+def test_a_subject_is_one_line_whatever_the_values(context: Make) -> None:
+    made = context("ssl_failure", {"host": "a\r\nBcc: x@example.org"})
+    assert (
+        render_custom(own("email", subject="{{ data.host }}", html="x"), "email", made).title == "a Bcc: x@example.org"
+    )
+
+
+def test_secrets_are_dots_but_in_the_email(context: Make) -> None:
+    made = context("provisioning.completed", {"password": "hunter2"})
+    of = "provisioning.completed"
+    email = render_custom(own("email", of, subject="{{ data.password }}", html="{{ data.password }}"), "email", made)
+    assert (email.title, email.html) == ("••••••", "hunter2")
+    assert "hunter2" not in render_custom(own("sms", of, text="{{ data.password }}"), "sms", made).text
+
+
+@pytest.mark.mission("A-16")
+def test_an_email_extends_the_shipped_layout(context: Make) -> None:
+    source = '{% extends "base" %}{% block content %}<p class="ink paragraph">{{ data.error }}</p>{% endblock %}'
+    html = render_custom(own("email", html=source), "email", context("ssl_failure", {"error": "late"})).html or ""
+    assert html.startswith("<!doctype html>")
+    assert "font-size:15px" in html[html.index("late") - 200 : html.index("late")], "looks as the shipped ones do"
+
+
+def test_the_rules_of_a_stylesheet_are_written_onto_what_a_template_makes(context: Make) -> None:
+    source = (
+        "<html><head><style>td { color: red } @media (max-width: 9px) { td { color: blue } }</style></head>"
+        "<body><table>{% for e in data.entries %}<tr><td>{{ e }}</td></tr>{% endfor %}</table></body></html>"
+    )
+    html = render_custom(own("email", html=source), "email", context("ssl_failure", {"entries": ["a", "b"]})).html or ""
+    assert html.count('<td style="color: red;">') == 2
+    assert "@media" in html
+
+
+def test_a_template_that_fails_leaves_it_to_the_shipped_one_where_the_tenant_chose_so(context: Make) -> None:
+    made = context("ssl_failure", {"host": "a", "count": 0})
+    broken = {"html": "\n{{ 1 / data.count }}"}
+    with pytest.raises(OwnTemplateError) as caught:
+        render_custom(own("email", **broken), "email", made)
+    assert (caught.value.part, caught.value.line) == ("html", 2)
+    assert render_custom(own("email", fallback=True, **broken), "email", made) == render("email", "ssl_failure", made)
+
+
+def test_threads_share_the_processes(context: Make) -> None:
+    made = [context("ssl_failure", {"host": f"host-{number}"}) for number in range(40)]
+    template = own("sms", text="{{ data.host }}.")
+
+    async def at_once() -> list[Any]:
+        return await asyncio.gather(*(asyncio.to_thread(render_custom, template, "sms", one) for one in made))
+
+    said = asyncio.run(at_once())
+    assert [one.text.split(".")[0] for one in said] == [f"host-{number}" for number in range(40)]
+    assert len(pool().pids()) <= 2
