@@ -89,13 +89,16 @@ class Languages:
         self.of = lru_cache(maxsize=8192)(self._of)
         self._found = lru_cache(maxsize=256)(self._read)
 
-    def _of(self, locale: str | None, zone: str | None) -> Language:
-        """The language for a recipient: the nearest to `locale` that is spoken, else English. Never an error."""
+    def _of(self, locale: str | None, zone: str | None, words: str = "") -> Language:
+        """The language for a recipient: the nearest to `locale` that is spoken, else English. Never an error.
+
+        `words`: the locale of a tenant's own template, which speaks its language though there is no catalogue for it.
+        """
         names = candidates(locale) if locale else ()
         catalogues = {name: found for name in names if (found := self._found(name))}
         if catalogues:
             return Language(names[0].replace("_", "-"), names[0], names, clock(zone), _united(catalogues))
-        if len(names) > 1 and names[-1] == "en":
+        if words.replace("-", "_") in names or (len(names) > 1 and names[-1] == "en"):
             return Language(names[0].replace("_", "-"), names[0], names, clock(zone))
         return Language(zone=clock(zone)) if zone else ENGLISH
 

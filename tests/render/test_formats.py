@@ -115,3 +115,15 @@ def test_numbers_have_the_sign_of_the_language_and_text_is_left_alone(
 def test_whoever_named_nothing_costs_no_look_at_languages() -> None:
     assert SPEAK.of(None, None) is ENGLISH
     assert SPEAK.of("de", "Europe/Berlin") is SPEAK.of("de", "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("locale", "words", "tag"),
+    [("fr-CA", "fr", "fr-CA"), ("fr", "fr", "fr"), ("fr-CA", "fr-CA", "fr-CA"), ("fr", "", "en"), ("fr", "de", "en")],
+)
+def test_a_tenants_own_template_makes_its_language_spoken(locale: str, words: str, tag: str) -> None:
+    language = SPEAK.of(locale, None, words)
+    assert language.tag == tag
+    before = SPOKEN.set(language)
+    assert wording.moment("2026-11-20") == ("20 November 2026" if tag == "en" else "20 novembre 2026")
+    SPOKEN.reset(before)
