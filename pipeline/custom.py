@@ -60,7 +60,7 @@ def render_custom(published: Published, channel: str, context: Context, template
     listed = shipped().event_types.get(context.event.type) or unlisted(context.event.type)
     kind = template or listed.template
     try:
-        return render(channel, kind, context, own=_Own(published, channel, context))
+        return render(channel, kind, context, own=_Own(published, channel, context), words=published.locale)
     except OwnTemplateError as error:
         if not published.fallback:
             raise
@@ -105,6 +105,7 @@ class _Own:
             "styled": "<style" in body.get("html", "").lower(),
             "locale": user and user.locale,
             "time_zone": user and user.time_zone,
+            "words": self._published.locale,
         }
         answer = _asked(self._published, question)
         if "flaw" in answer:

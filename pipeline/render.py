@@ -164,11 +164,16 @@ class _Kind:
 
 
 def render(
-    channel: str, template: str, context: Context, faces: Faces = SHIPPED, own: OwnFaces | None = None
+    channel: str,
+    template: str,
+    context: Context,
+    faces: Faces = SHIPPED,
+    own: OwnFaces | None = None,
+    words: str = "",
 ) -> Content:
     """What `context` says on `channel` in the words of `template`; a face that it lacks is that of ``default``.
 
-    `own`: a tenant's faces, which come first.
+    `own`: a tenant's faces, which come first; `words`: the locale that they are written for.
 
     Raises:
         RenderError: a template is wrong, or nothing is rendered for `channel` (a webhook carries data, not words).
@@ -177,7 +182,7 @@ def render(
     if make is None:
         raise RenderError(template, None, f"nothing is rendered for the channel {channel}")
     person = context.user
-    language = faces.languages.of(person.locale, person.time_zone) if person else ENGLISH
+    language = faces.languages.of(person.locale, person.time_zone, words) if person else ENGLISH
     before = SPOKEN.set(language)
     try:
         return make(_Kind(faces, template, language, own), context)

@@ -59,11 +59,11 @@ class Desk:
         for locale in self.languages.known():
             self.languages.of(locale, None)
         self._compiled: dict[str, dict[str, Template]] = {}
-        self._spoken: dict[tuple[str | None, str | None], Language] = {}
+        self._spoken: dict[tuple[str | None, str | None, str], Language] = {}
 
     def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """What came of a question: ``said``, ``flaw`` or ``missing`` (the version is to be sent along)."""
-        language = self._language(question.get("locale"), question.get("time_zone"))
+        language = self._language(question.get("locale"), question.get("time_zone"), question.get("words") or "")
         if question["body"] is None and question["version"] not in self._compiled:
             return {"missing": True}
         before = SPOKEN.set(language)
@@ -137,15 +137,15 @@ class Desk:
             said["html"] = _guarded("html", partial(_inlined, said["html"]))
         return said
 
-    def _language(self, locale: str | None, zone: str | None) -> Language:
+    def _language(self, locale: str | None, zone: str | None, words: str) -> Language:
         """The recipient's language. What it needs is read from files now: none can be opened afterwards."""
-        key = locale, zone
+        key = locale, zone, words
         if key not in self._spoken:
             if len(self._spoken) >= MOST_COMPILED:
                 self._spoken.clear()
             resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
             try:
-                self._spoken[key] = self.languages.of(locale, zone)
+                self._spoken[key] = self.languages.of(locale, zone, words)
                 _warm(self._spoken[key])
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (0, FILES))

@@ -151,11 +151,13 @@ def try_out(
             "strict": strict,
             "locale": locale or own_locale or None,
             "time_zone": None,
+            "words": own_locale,
         }
     )
     said = answer["said"]
     contents = [
-        render(channel, kind, one, own=_Said(channel, words)) for one, words in zip(contexts, said, strict=False)
+        render(channel, kind, one, own=_Said(channel, words), words=own_locale)
+        for one, words in zip(contexts, said, strict=False)
     ]
     return Trial(answer["warnings"], contents)
 
