@@ -48,6 +48,7 @@ class Message:
         html: the HTML part of an email.
         body: the exact bytes of a webhook's request.
         sender: ``Name <address>`` that an email comes from; None: the provider's own.
+        sender_name: what the sender is called instead, where `sender` is None.
         reply_to: where answers to an email go; None: to the sender.
         unsubscribe: the one-click address of RFC 8058; None where nobody can unsubscribe.
         data: what an app is told beside the words (push): the event's data without secrets.
@@ -73,6 +74,7 @@ class Message:
     user_id: str | None = None
     priority: Priority = Priority.NORMAL
     sender: str | None = None
+    sender_name: str | None = None
     reply_to: str | None = None
     unsubscribe: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)

@@ -85,6 +85,8 @@ class PostmarkProvider(ApiProvider):
         }
         if mail.html:
             content["HtmlBody"] = mail.html
+        if mail.reply_to:
+            content["ReplyTo"] = mail.reply_to
         if files := mail.attachments:
             content["Attachments"] = [
                 {"Name": name, "ContentType": kind, "Content": encoded} for name, kind, encoded in files

@@ -91,6 +91,8 @@ class ResendProvider(ApiProvider):
         }
         if mail.html:
             content["html"] = mail.html
+        if mail.reply_to:
+            content["reply_to"] = mail.reply_to
         if files := mail.attachments:
             content["attachments"] = [
                 {"filename": name, "content_type": kind, "content": encoded} for name, kind, encoded in files

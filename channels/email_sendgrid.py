@@ -71,6 +71,8 @@ class SendGridProvider(ApiProvider):
             "categories": list(dict.fromkeys(tag[:TAG_LIMIT] for tag in mail.tags)),  # each once, or it is refused
             "custom_args": mail.metadata,
         }
+        if mail.reply_to:
+            content["reply_to"] = {"email": mail.reply_to}
         if files := mail.attachments:
             content["attachments"] = [
                 {"filename": name, "type": kind, "content": encoded, "disposition": "attachment"}

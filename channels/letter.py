@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pydantic import SecretStr
 
 from channels.base import AccountError, Address, Message, RefusedError
-from channels.mime import Mailbox, clean, content_type, filename, further_headers, mailbox, one_line, plain_text, sender
+from channels.mime import (
+    Mailbox,
+    clean,
+    content_type,
+    filename,
+    further_headers,
+    mailbox,
+    one_line,
+    plain_text,
+    reply_to,
+    sender,
+)
 from config.settings import Settings, SettingsError
 
 _NOT_IN_TAGS: Final = re.compile(r"[^A-Za-z0-9_-]")
@@ -43,7 +54,7 @@ def sender_of(message: Message, default: Mailbox) -> Mailbox:
         AccountError: the message names a sender that is no address; a person has to mend that, and no mail is lost.
     """
     if message.sender is None:
-        return default
+        return replace(default, name=one_line(message.sender_name)) if message.sender_name else default
     try:
         return sender(message.sender)
     except ValueError:
@@ -101,6 +112,12 @@ class Letter:
     def headers(self) -> dict[str, str]:
         """Beside those that the API makes itself."""
         return further_headers(self.message)
+
+    @property
+    def reply_to(self) -> str | None:
+        """Where answers go; None: to the sender."""
+        answers = reply_to(self.message)
+        return None if answers is None else answers.address
 
     @property
     def message_id(self) -> str:

@@ -147,6 +147,9 @@ def compose(message: Message, from_: Mailbox, to: Mailbox) -> bytes:
     mail["From"] = from_.header()
     mail["To"] = to.header()
     mail["Subject"] = one_line(message.title or "")
+    answers = reply_to(message)
+    if answers is not None:
+        mail["Reply-To"] = answers.header()
     mail["Date"] = formatdate(usegmt=True)
     mail["Message-ID"] = message_id(message, from_)
     for name, value in further_headers(message).items():
@@ -157,6 +160,15 @@ def compose(message: Message, from_: Mailbox, to: Mailbox) -> bytes:
         for attachment in message.attachments:
             _attach(mail, attachment)
     return mail.as_bytes()
+
+
+def reply_to(message: Message) -> Mailbox | None:
+    """Where answers go; what is no address is left out, for no mail should be lost for it."""
+    try:
+        found = mailbox(message.reply_to) if message.reply_to else None
+    except ValueError:
+        return None
+    return None if found is None or found.international else found
 
 
 def message_id(message: Message, from_: Mailbox) -> str:

@@ -132,7 +132,11 @@ def message(row: Row[Any], channel: str, more: More = NOTHING_MORE, made: Made =
     match channel:
         case "email":
             return replace(
-                plain, unsubscribe=unsubscribe, attachments=_attachments(row), reply_to=made.brand.reply_to or None
+                plain,
+                unsubscribe=unsubscribe,
+                attachments=_attachments(row),
+                sender_name=made.brand.sender_name,
+                reply_to=made.brand.reply_to or None,
             )
         case "push":
             return replace(plain, data=said.data, badge=row.badge)

@@ -158,6 +158,34 @@ def test_a_message_chooses_its_sender(name, told):
     assert told(name, message(sender="Billing <billing@example.org>")).sender == "Billing <billing@example.org>"
 
 
+@pytest.mark.mission("A-21")
+@each
+def test_answers_go_where_the_brand_wants_them_and_the_sender_bears_its_name(name, told, lab):
+    found = told(name, message(reply_to="help@acme.example", sender_name="Acme Hosting"))
+    assert found.sender.replace('"', "") == "Acme Hosting <bellwire@example.org>"
+    assert answers_to(name, json.loads(lab.received[-1].body)) == "help@acme.example"
+
+
+@each
+@pytest.mark.parametrize("wrong", ["nobody", "a@example.org, b@example.org", "a@example.org\r\nBcc: b@example.org"])
+def test_a_mail_is_not_lost_for_a_place_where_no_answer_can_go(name, told, lab, wrong):
+    told(name, message(reply_to=wrong))
+    assert answers_to(name, json.loads(lab.received[-1].body)) is None
+
+
+def answers_to(name: str, body) -> str | None:
+    match name:
+        case "ses":
+            mail = email.message_from_bytes(b64decode(body["Content"]["Raw"]["Data"]), policy=email.policy.default)
+            return mail["Reply-To"] and str(mail["Reply-To"])
+        case "sendgrid":
+            return body.get("reply_to", {}).get("email")
+        case "postmark":
+            return body.get("ReplyTo")
+        case _:
+            return body.get("reply_to")
+
+
 @each
 @pytest.mark.parametrize("sender", ["nobody", "a@example.org, b@example.org", "A <a@example.org> b@example.org", ""])
 def test_a_sender_that_is_no_address_stops_before_anything_is_sent(name, sender, lab, told):

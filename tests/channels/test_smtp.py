@@ -179,11 +179,11 @@ def test_a_server_that_stops_reading_in_the_middle_means_not_sent(run, provider_
 
     ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=serve, args=(listening,))
+        thread = threading.Thread(target=serve, args=(listening,), daemon=True)
         thread.start()
         url = f"smtp://127.0.0.1:{listening.getsockname()[1]}"
         with pytest.raises(NotSentError, match="BODY"):
-            send(provider_of(url, deadline=2.0), message(attachments=(Attachment("a", "a/b", bytes(16_000_000)),)))
+            send(provider_of(url, deadline=4.0), message(attachments=(Attachment("a", "a/b", bytes(8_000_000)),)))
         ended.set()
         thread.join()
 
