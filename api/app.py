@@ -15,6 +15,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from api import (
     audit,
+    branding,
     description,
     errors,
     events,
@@ -118,6 +119,7 @@ def _make() -> FastAPI:
         receipts,
         suppressions,
         providers,
+        branding,
         operators,
         statistics,
         audit,

@@ -264,6 +264,7 @@ _CHANNELS: Final[Mapping[str, Callable[[_Kind, Context], Content]]] = {
     "whatsapp": _whatsapp,
     "apprise": _apprise,
 }
+RENDERED: Final = tuple(_CHANNELS)
 
 
 def _short(kind: _Kind, context: Context) -> dict[str, Any]:
