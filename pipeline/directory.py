@@ -22,6 +22,7 @@ from domain.routing import Routing, resolve
 from domain.vocabulary import Severity
 from pipeline.digest_defaults import defaults_of
 from pipeline.envelope import unlisted
+from pipeline.looks import SHIPPED_LOOK, Look, read_looks
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +50,7 @@ class Tenant:
     """A tenant's routes and webhooks as of `version`. `explained`: explanations that are known to be committed.
 
     `channels`: those on which the tenant has an account of its own. `digest`: for users who say nothing themselves.
+    `look`: how its notifications speak.
     """
 
     id: str
@@ -58,6 +60,7 @@ class Tenant:
     event_types: Mapping[str, EventType]
     channels: frozenset[str] = frozenset()
     digest: DigestDefaults = NO_DEFAULTS
+    look: Look = SHIPPED_LOOK
     routings: dict[tuple[str, Severity, str | None], tuple[Routing, UUID]] = field(default_factory=dict)
     explained: set[UUID] = field(default_factory=set)
 
@@ -73,7 +76,7 @@ class Directory:
         self._tenants: dict[str, Tenant] = {}
 
     def look_up(self, connection: Connection, ids: Iterable[str]) -> dict[str, Tenant]:
-        """The tenants that exist, each as of now: one statement, and four more for each that has changed."""
+        """The tenants that exist, each as of now: one statement, and six more for each that has changed."""
         found = connection.execute(VERSIONS, {"tenants": list(set(ids))}).all()
         for tenant, version, digest in found:
             known = self._tenants.get(tenant)
@@ -148,4 +151,5 @@ def _read(connection: Connection, tenant: str, version: int, digest: Mapping[str
         for row in connection.execute(OWN_WEBHOOKS, {"tenant": tenant})
     )
     channels = frozenset(connection.execute(OWN_CHANNELS, {"tenant": tenant}).scalars())
-    return Tenant(tenant, version, tuple(routes), webhooks, catalogue.event_types, channels, defaults_of(digest))
+    look = read_looks(connection, {tenant: version})[tenant]
+    return Tenant(tenant, version, tuple(routes), webhooks, catalogue.event_types, channels, defaults_of(digest), look)

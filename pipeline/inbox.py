@@ -8,10 +8,11 @@ from typing import Any
 
 import structlog
 
-from domain.brand import DEFAULT_BRAND, Brand
 from domain.event import Event, Person
 from pipeline.context import context
-from pipeline.render import RenderError, render
+from pipeline.custom import SandboxAwayError, render_custom
+from pipeline.looks import SHIPPED_LOOK, Look
+from pipeline.render import Content, Context, RenderError, render
 
 log = structlog.get_logger(__name__)
 
@@ -36,28 +37,25 @@ class Frame:
     notification: dict[str, Any]
 
 
-def words(event: Event, template: str, person: Person, brand: Brand = DEFAULT_BRAND) -> Words:
+def words(event: Event, template: str, person: Person, look: Look = SHIPPED_LOOK) -> Words:
     """The in-app face. Words that fail must not hold up a whole batch, so the type stands in for them."""
+    told = context(
+        event_id=event.id,
+        event_type=event.type,
+        severity=event.severity,
+        condition=event.condition,
+        occurred_at=event.occurred_at,
+        branch=event.branch,
+        data=event.data,
+        tenant=event.tenant,
+        user_id=person.user_id,
+        name=person.name,
+        locale=person.locale,
+        time_zone=person.time_zone,
+        brand=look.brand,
+    )
     try:
-        said = render(
-            "in_app",
-            template,
-            context(
-                event_id=event.id,
-                event_type=event.type,
-                severity=event.severity,
-                condition=event.condition,
-                occurred_at=event.occurred_at,
-                branch=event.branch,
-                data=event.data,
-                tenant=event.tenant,
-                user_id=person.user_id,
-                name=person.name,
-                locale=person.locale,
-                time_zone=person.time_zone,
-                brand=brand,
-            ),
-        )
+        said = _own(told, template, look) or render("in_app", template, told)
     except RenderError as error:
         log.warning("not_rendered", event_id=event.id, channel="in_app", problem=str(error))
         return Words(event.type, "")
@@ -65,6 +63,18 @@ def words(event: Event, template: str, person: Person, brand: Brand = DEFAULT_BR
         log.exception("not_rendered", event_id=event.id, channel="in_app")
         return Words(event.type, "")
     return Words(said.title or event.type, said.text, said.link_url, said.link_text)
+
+
+def _own(told: Context, template: str, look: Look) -> Content | None:
+    """In the tenant's own template; None where it has none, or where that cannot be filled: an inbox has no retry."""
+    published = look.own(told.event.type, "in_app", told.user.locale if told.user else None)
+    if published is None:
+        return None
+    try:
+        return render_custom(published, "in_app", told, template)
+    except (RenderError, SandboxAwayError) as error:
+        log.warning("shipped_template_used", event=told.event.type, channel="in_app", problem=str(error))
+        return None
 
 
 def notification_frame(row: dict[str, Any], created_at: datetime) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from pipeline.counts import COUNT, Counts, counts_document
 from pipeline.directory import Tenant, route_events
 from pipeline.document import document
 from pipeline.inbox import Frame, Words, notification_frame, words
+from pipeline.looks import Look
 from pipeline.number import NUMBER
 from pipeline.people import find_people
 from pipeline.withdraw import withdraw_issues
@@ -141,7 +142,7 @@ def route(
             holding=_holding(one.event, event_type, routing, tenant),
         )
         template = routing.template or event_type.template
-        told[one.event.id] = _told(one.event, event_type.group, template, routing, routing_id, decided)
+        told[one.event.id] = _told(one.event, event_type.group, template, tenant.look, routing, routing_id, decided)
     return told
 
 
@@ -187,7 +188,9 @@ def _wanted(new: Sequence[Accepted], routings: Sequence[tuple[Routing, UUID]]) -
                     yield one.event.tenant, wish
 
 
-def _told(event: Event, group: str, template: str, routing: Routing, routing_id: UUID, decided: Plan) -> Told:
+def _told(
+    event: Event, group: str, template: str, look: Look, routing: Routing, routing_id: UUID, decided: Plan
+) -> Told:
     status = EventStatus.ROUTED
     if decided.reason is not None:
         status = EventStatus.UNROUTED
@@ -205,7 +208,7 @@ def _told(event: Event, group: str, template: str, routing: Routing, routing_id:
         person = notification.person
         alike = (person.locale, person.time_zone, person.name, person.user_id is None)  # what the words may depend on
         if alike not in said:
-            said[alike] = words(event, template, person)
+            said[alike] = words(event, template, person, look)
         _add_notification(result, event, group, template, routing, notification, said[alike])
     for delivery in decided.deliveries:
         result.deliveries.append(_delivery(event, None, None, delivery, template, routing))

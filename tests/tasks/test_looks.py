@@ -118,6 +118,19 @@ def test_what_cannot_be_said_is_a_dead_letter_and_is_said_after_the_template_was
     assert "Mended" in mails(u1)[-1]["html"]
 
 
+@pytest.mark.mission("A-22")
+def test_the_inbox_speaks_in_the_tenants_own_words_too(u1: Any) -> None:
+    template("{{ data.host }} again, says Acme", ("ssl_failure", "in_app", ""))
+    tell(u1)
+    (shown,) = u1.execute("SELECT title, content FROM notifications")
+    assert shown.content == "shop-0 again, says Acme"
+    template("{{ 1 / (data.host | length - 6) }}", ("ssl_failure", "in_app", ""))  # an inbox has no retry
+    tell(u1)
+    shown = u1.execute("SELECT title, content FROM notifications ORDER BY id DESC")[0]
+    assert shown.title
+    assert "Acme" not in shown.content
+
+
 def test_words_of_other_tenants_and_channels_are_as_shipped(u1: Any) -> None:
     template("Ours in a text message", ("ssl_failure", "sms", ""))
     assert tell(u1).template_version is None
