@@ -173,6 +173,7 @@ def _labels() -> Iterable[str]:
         listed = shipped().event_types.get(sample["type"])
         if listed is None or listed.template == "default":
             fields |= sample["data"].keys()
+        fields |= {key for value in sample["data"].values() if isinstance(value, dict) for key in value}
     return {label(name) for name in (*fields, *(one.name for one in types), *CHANNELS, *Severity, *Priority)}
 
 
