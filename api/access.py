@@ -9,11 +9,10 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy import Connection
 
 from api.errors import Problem
 from api.tokens import Claims, InvalidTokenError, verified
-from models.engine import transaction
+from models.scope import transaction_of, unscoped_transaction
 from pipeline.setup import FIND_TENANT, KEY_PREFIX, ROLES, Key, find_key
 
 NO_USER: Final = "notifications_m.invalid_user_id"
@@ -80,7 +79,7 @@ class KeyRing:
 KEY_RING: Final = KeyRing()
 
 
-def identify(request: Request, connection: Connection) -> Caller:
+def identify(request: Request) -> Caller:
     """Whose request this is, as of now.
 
     Raises:
@@ -88,7 +87,8 @@ def identify(request: Request, connection: Connection) -> Caller:
     """
     plain = _credential(request)
     if plain.startswith(KEY_PREFIX):
-        key = find_key(connection, plain)
+        with unscoped_transaction() as connection:
+            key = find_key(connection, plain)
         if key is None:
             raise unauthenticated("The API key is not valid, or was revoked.")
         return key_caller(request, key)
@@ -96,7 +96,9 @@ def identify(request: Request, connection: Connection) -> Caller:
         claims = verified(plain)
     except InvalidTokenError as error:
         raise unauthenticated(f"The token {error}.") from None
-    if connection.execute(FIND_TENANT, {"tenant": claims.tenant}).first() is None:
+    with transaction_of(claims.tenant) as connection:
+        known = connection.execute(FIND_TENANT, {"tenant": claims.tenant}).first()
+    if known is None:
         raise unauthenticated("The token names a tenant that does not exist.")
     return _user_caller(request, claims)
 
@@ -110,7 +112,7 @@ async def publisher_of(request: Request) -> Caller:
     key = KEY_RING.find(plain)
     if key is not None:
         return _allowed(key_caller(request, key), "publisher")
-    caller = await run_in_threadpool(_identified, request)
+    caller = await run_in_threadpool(identify, request)
     if caller.key_id is not None and caller.role is not None:
         KEY_RING.add(plain, Key(caller.key_id, caller.tenant, caller.role))
     return _allowed(caller, "publisher")
@@ -141,14 +143,9 @@ def _credential(request: Request) -> str:
     return plain
 
 
-def _identified(request: Request) -> Caller:
-    with transaction() as connection:
-        return identify(request, connection)
-
-
 def _at_least(role: str) -> Any:
     def allowed(request: Request) -> Caller:
-        return _allowed(_identified(request), role)
+        return _allowed(identify(request), role)
 
     return Depends(allowed)
 
@@ -164,7 +161,7 @@ def _of_user(check: Callable[[Caller], bool]) -> Any:
 
     def allowed(request: Request) -> Caller:
         try:
-            caller = _identified(request)
+            caller = identify(request)
         except Problem as problem:
             raise unauthenticated(problem.detail, NO_USER) from None
         if caller.user_id is None and not check(caller):

@@ -49,7 +49,7 @@ from api.live import Live
 from api.probes import Servers
 from config.logging import configure
 from config.settings import settings
-from models.engine import engine
+from models.scope import dispose
 from tasks.bells import ringer
 
 log = structlog.get_logger(__name__)
@@ -76,7 +76,7 @@ async def _running(app: FastAPI) -> AsyncIterator[None]:
     await live.stop()
     await run_in_threadpool(intake.stop, LAST_COMMIT)
     await run_in_threadpool(ringer().flush, 2)
-    engine().dispose()
+    dispose()
     log.info("stopped")
 
 

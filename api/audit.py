@@ -11,7 +11,7 @@ from api.access import Admin
 from api.answers import Json
 from api.examples import MOMENT, listed
 from api.query import Optional, Page
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.audit_reading import list_audit
 
 router = APIRouter(tags=["operation"])
@@ -46,7 +46,7 @@ def audit(caller: Admin, query: Annotated[AuditFilters, Query()]) -> Response:
     Entries hold no secrets, addresses or messages, and nobody can change or remove them. Publishing an event adds none:
     the event itself is the record.
     """
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         entries, following = list_audit(
             connection, tenant=caller.tenant, filters=query.filters(), cursor=query.cursor, limit=query.limit
         )

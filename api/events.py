@@ -19,7 +19,7 @@ from api.intake import Intake
 from api.query import Optional, Page, uuid_in_path
 from config.catalogue import shipped
 from domain.event import Event
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.cancel import cancel_event
 from pipeline.envelope import MOST_EVENTS, EventIn, loads, parse_many
 from pipeline.idempotency import Slot
@@ -95,7 +95,7 @@ class EventFilters(Page):
 @router.get("/v1/events", responses=listed("events", AN_EVENT))
 def list_of_events(caller: Operator, query: Annotated[EventFilters, Query()]) -> Response:
     """Events, the newest first."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         events, following = list_events(
             connection, tenant=caller.tenant, filters=query.filters(), cursor=query.cursor, limit=query.limit
         )
@@ -106,7 +106,7 @@ def list_of_events(caller: Operator, query: Annotated[EventFilters, Query()]) ->
 def one_event(caller: Publisher, event_id: str) -> Response:
     """The ledger of an event: its routes, whom it told, and every delivery with its attempts."""
     identity = uuid_in_path(event_id, "an event")
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         found = read_event(connection, tenant=caller.tenant, event_id=identity)
     if found is None:
         raise not_found("event")
@@ -117,7 +117,7 @@ def one_event(caller: Publisher, event_id: str) -> Response:
 def why(caller: Operator, event_id: str) -> Response:
     """Why an event told whom, and whom not: the stored reasons, in words."""
     identity = uuid_in_path(event_id, "an event")
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         found = explain_event(connection, tenant=caller.tenant, event_id=identity)
     if found is None:
         raise not_found("event")
@@ -128,7 +128,7 @@ def why(caller: Operator, event_id: str) -> Response:
 def take_back(caller: Publisher, event_id: str) -> Response:
     """Withdraw what has not been sent of an event; the same thing may then be reported anew."""
     identity = uuid_in_path(event_id, "an event")
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         cancelled = cancel_event(
             connection, tenant=caller.tenant, event_id=identity, actor=caller.actor, remote=caller.remote
         )

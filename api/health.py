@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 from fastapi import APIRouter, Request, Response
@@ -29,13 +30,24 @@ async def ready(request: Request) -> Response:
     servers: Servers = request.app.state.servers
     down = await servers.down()
     checks = {name: down.get(name, "ok") for name in servers.names}
-    warned = [*warnings(), *(_rejected(provider, count) for provider, count in sorted(servers.rejected.items()))]
+    warned = [
+        *warnings(),
+        *_open(servers.holes),
+        *(_rejected(provider, count) for provider, count in sorted(servers.rejected.items())),
+    ]
     if not down:
         return Json({"ready": True, "checks": checks, "warnings": warned})
     said = "; ".join(f"the {name} {problem}" for name, problem in down.items())
     detail = f"{said[0].upper()}{said[1:]}."
     more = {"ready": False, "checks": checks, "warnings": warned}
     raise Problem(503, "bellwire.not_ready", detail, headers={"Retry-After": "2"}, **more)
+
+
+def _open(holes: Sequence[str]) -> list[str]:
+    if not holes:
+        return []
+    named = ", ".join(holes[:3]) + (" ..." if len(holes) > 3 else "")
+    return [f"there is no second wall between tenants ({named}): `bellwire migrate` puts it up or says why it cannot"]
 
 
 def _rejected(provider: str, count: int) -> str:

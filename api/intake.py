@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 from api.errors import Problem, database_away, refused_by_database
 from api.limits import EventLimits
 from config.settings import settings
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.intake import Refusal, Submission, Taken, take_in
 from tasks.bells import ring_ingest
 
@@ -152,9 +152,10 @@ def _store(submissions: Sequence[Submission]) -> Sequence[Outcome]:
 
 
 def _commit(submissions: Sequence[Submission]) -> list[Taken | Refusal]:
+    tenants = {event.tenant for one in submissions for event in one.events}
     for attempt in range(1, TRIES + 1):
         try:
-            with transaction() as connection:
+            with transaction_of(*tenants) as connection:
                 return take_in(connection, submissions)
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) not in GIVE_WAY or attempt == TRIES:

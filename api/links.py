@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.body import read_body
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.acknowledge import MOST_NOTE
 from pipeline.acknowledge_link import Told, acknowledge_by_link, read_told
 from pipeline.inbox_reading import unread
@@ -64,7 +64,7 @@ def show_unsubscribe(token: str) -> Response:
         link = read_unsubscribe(token)
     except LinkError:
         return _unknown()
-    with transaction() as connection:
+    with transaction_of(link.tenant) as connection:
         found = offer(connection, link)
     return _unsubscribe_page(found, done=False, whole_group=False)
 
@@ -77,7 +77,7 @@ def follow_unsubscribe(request: Request, token: str, form: Form) -> Response:
     except LinkError:
         return _unknown()
     whole_group = form.get("scope") == "group"
-    with transaction() as connection:
+    with transaction_of(link.tenant) as connection:
         unsubscribe(connection, link, whole_group=whole_group, remote=_remote(request))
         found = offer(connection, link)
     return _unsubscribe_page(found, done=True, whole_group=whole_group)
@@ -90,7 +90,7 @@ def show_acknowledge(token: str) -> Response:
         link = read_acknowledge(token)
     except LinkError as error:
         return _expired() if isinstance(error, ExpiredLinkError) else _unknown()
-    with transaction() as connection:
+    with transaction_of(link.tenant) as connection:
         told = read_told(connection, link)
     return _acknowledge_page(told, just_now=False)
 
@@ -104,7 +104,7 @@ def follow_acknowledge(request: Request, token: str, form: Form) -> Response:
         return _expired() if isinstance(error, ExpiredLinkError) else _unknown()
     # Browsers count a line break as one character and send two.
     note = form.get("note", "").replace("\r\n", "\n").strip() or None
-    with transaction() as connection:
+    with transaction_of(link.tenant) as connection:
         told, taken = acknowledge_by_link(connection, link, note=note, remote=_remote(request))
         reader = told.user_id if told is not None and taken else None
         count = 0 if reader is None else unread(connection, tenant=link.tenant, user_id=reader)

@@ -20,7 +20,7 @@ from api.hub import Listener
 from api.tokens import InvalidTokenError, verified
 from config.connections import redis_client
 from config.settings import settings
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.setup import FIND_TENANT, KEY_PREFIX
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ def listener_of(connection: HTTPConnection) -> Listener:
     if ticket is not None:
         return _redeemed(ticket)
     listener = proved(bearer(connection))
-    with transaction() as opened:
+    with transaction_of(listener.tenant) as opened:
         if opened.execute(FIND_TENANT, {"tenant": listener.tenant}).first() is None:
             raise unauthenticated("The token names a tenant that does not exist.", NO_USER)
     return listener

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Final, TypeVar
@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.answers import json_bytes
 from api.hub import Hub, Listener, Person
 from api.live_frames import unread_count
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.inbox import Frame
 from pipeline.inbox_reading import MOST_LOOKED_AT, UNREAD, VISIBLE, Reader, mark_delivered, since, unread
 
@@ -32,9 +32,8 @@ PAUSE: Final = 1.0  # seconds in which what was written is gathered
 
 # In one statement: what comes in between is in neither, and is shown as it arrives.
 START: Final = text(f"""
-WITH unread AS MATERIALIZED ({UNREAD})
 SELECT coalesce((SELECT i.last FROM inboxes i WHERE i.tenant = :tenant AND i.user_id = :user_id), 0) AS last,
-       (SELECT count(*) FROM unread n WHERE {VISIBLE}) AS unread
+       (SELECT count(*) FILTER (WHERE {VISIBLE}) FROM ({UNREAD}) n) AS unread
 """)
 LATEST_OF: Final = text("""
 SELECT i.tenant, i.user_id, i.last FROM jsonb_array_elements(cast(:people AS jsonb)) p
@@ -57,7 +56,7 @@ class Reading:
 
         reader = Reader(listener.tenant, listener.user_id, listener.customers)
         values = reader.values(looked_at=MOST_LOOKED_AT)
-        row = await self._read(lambda connection: connection.execute(START, values).one())
+        row = await self._read({listener.tenant}, lambda connection: connection.execute(START, values).one())
         return row.last, row.unread
 
     async def since(self, listener: Listener, after: int) -> list[Frame]:
@@ -73,14 +72,15 @@ class Reading:
                 customers=listener.customers,
             )
 
-        return await self._read(read)
+        return await self._read({listener.tenant}, read)
 
     async def latest_of(self, people: Collection[Person]) -> dict[Person, int]:
         """The latest number of each inbox."""
         everyone = list(people)
         found: dict[Person, int] = {}
         for start in range(0, len(everyone), MOST_PEOPLE):
-            found.update(await self._read(partial(_latest_of, everyone[start : start + MOST_PEOPLE])))
+            some = everyone[start : start + MOST_PEOPLE]
+            found.update(await self._read(_tenants(some), partial(_latest_of, some)))
         return found
 
     def written(self, person: Person, notification_id: str) -> None:
@@ -113,34 +113,39 @@ class Reading:
         written, self._written = self._written, defaultdict(list)
         people = list(written.items())
         for start in range(0, len(people), MOST_PEOPLE):
-            await self._try(partial(_mark, people[start : start + MOST_PEOPLE]))
+            some = people[start : start + MOST_PEOPLE]
+            await self._try(_tenants(person for person, _ in some), partial(_mark, some))
 
-    async def _show_counts(self, people: Sequence[Person]) -> None:
-        listeners = {connection.listener for person in people for connection in self._hub.of(person)}
+    async def _show_counts(self, some: Sequence[Person]) -> None:
+        listeners = {connection.listener for person in some for connection in self._hub.of(person)}
 
         def read(connection: Connection) -> dict[Listener, int]:
             return {listener: _unread(connection, listener) for listener in listeners}
 
-        counts: Mapping[Listener, int] = await self._try(read) or {}
+        counts: Mapping[Listener, int] = await self._try(_tenants(some), read) or {}
         for listener, number in counts.items():
             for connection in self._hub.of(listener.person):
                 if connection.listener == listener:
                     connection.show(unread_count(number))
 
-    async def _read(self, work: Callable[[Connection], T]) -> T:
+    async def _read(self, tenants: Collection[str], work: Callable[[Connection], T]) -> T:
         def run() -> T:
-            with transaction() as connection:
+            with transaction_of(*tenants) as connection:
                 return work(connection)
 
         return await to_thread.run_sync(run, limiter=self._limiter)
 
-    async def _try(self, work: Callable[[Connection], T]) -> T | None:
+    async def _try(self, tenants: Collection[str], work: Callable[[Connection], T]) -> T | None:
         """The same, for what comes again by itself: None when the database is away."""
         try:
-            return await self._read(work)
+            return await self._read(tenants, work)
         except SQLAlchemyError as error:
             log.warning("live_database_away", problem=type(error).__name__)
             return None
+
+
+def _tenants(people: Iterable[Person]) -> set[str]:
+    return {tenant for tenant, _ in people}
 
 
 def _unread(connection: Connection, listener: Listener) -> int:

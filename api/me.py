@@ -13,7 +13,7 @@ from api.body import JsonBody, described
 from api.errors import invalid
 from api.examples import ME, answered
 from api.people import BODY
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.users import get_user, put_user
 
 router = APIRouter(tags=["users"])
@@ -38,7 +38,7 @@ def own_record(caller: User) -> Response:
 
     `disabled_channels` are switched off altogether, as after a complaint: preferences do not switch them on again.
     """
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         user = get_user(connection, tenant=caller.tenant, user_id=caller.user_id or "")
     return Json(_shown(caller, user or NEW))
 
@@ -54,7 +54,7 @@ def change_own_record(caller: User, body: JsonBody) -> Response:
         if name not in OWN:
             shown = name[:60] if name.isprintable() else "?"
             raise invalid(shown, f"is not the user's to change; these are: {', '.join(OWN)}")
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         user = put_user(
             connection,
             tenant=caller.tenant,

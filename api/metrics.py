@@ -22,7 +22,7 @@ from channels.breaker import Breakers
 from config.connections import redis_client
 from config.settings import settings
 from domain.deliverability import DEACTIVATED, SEGMENTS
-from models.engine import transaction
+from models.scope import unscoped_transaction
 from pipeline.deliverability import Sums, Totals
 from pipeline.overview import overview
 
@@ -82,7 +82,7 @@ class Figures:
         return [_up("database", True), *_families(seen)]
 
     def _read(self) -> dict[str, Any]:
-        with transaction() as connection:
+        with unscoped_transaction() as connection:
             return {**overview(connection), "totals": self._totals.read(connection, datetime.now(UTC))}
 
     async def of_queues(self) -> list[Metric]:

@@ -16,7 +16,7 @@ from api.errors import failing_as, invalid, not_found
 from api.examples import INBOX, SHOWN, answered
 from api.query import Optional, Page, uuid_in_path
 from config.fields import Fields
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.acknowledge import MOST_NOTE, acknowledge
 from pipeline.inbox_changes import MOST_MARKED, delete_notification, mark_all_read, mark_read
 from pipeline.inbox_reading import (
@@ -96,7 +96,7 @@ def inbox(caller: User, query: Annotated[InboxPage, Query()]) -> Response:
 
     What is about a customer is there for tokens that name this customer, and for no others.
     """
-    with failing_as(*NOT_FETCHED), transaction() as connection:
+    with failing_as(*NOT_FETCHED), transaction_of(caller.tenant) as connection:
         page = list_notifications(
             connection,
             _reader(caller),
@@ -114,7 +114,7 @@ def inbox(caller: User, query: Annotated[InboxPage, Query()]) -> Response:
 def one_notification(caller: User, notification_id: str) -> Response:
     """One notification of the caller's, also one that came by email or push alone."""
     identity = uuid_in_path(notification_id, "a notification", INVALID_ID)
-    with failing_as(*NOT_FETCHED), transaction() as connection:
+    with failing_as(*NOT_FETCHED), transaction_of(caller.tenant) as connection:
         found = read_notification(connection, _reader(caller), identity)
         if found is not None:
             _arrived(connection, caller, [identity])
@@ -133,7 +133,7 @@ def mark_notification(caller: User, notification_id: str, body: OptionalJsonBody
     identity = uuid_in_path(notification_id, "a notification", INVALID_ID)
     read = _read(body)
     with failing_as(*NOT_MARKED):
-        with transaction() as connection:
+        with transaction_of(caller.tenant) as connection:
             marked = mark_read(connection, _reader(caller), identity, read=read)
         if marked is None:
             raise not_found("notification", NOT_FOUND)
@@ -151,11 +151,11 @@ def mark_everything(caller: User, body: OptionalJsonBody) -> Response:
     customer: Any = None if body is None else Fields(body, "", ("customer_id",)).raw("customer_id")
     reader, updated = _reader(caller), 0
     with failing_as(*NOT_MARKED):
-        with transaction() as connection:
+        with transaction_of(caller.tenant) as connection:
             upto = latest(connection, tenant=reader.tenant, user_id=reader.user_id)
         marked = MOST_MARKED
         while marked == MOST_MARKED:
-            with transaction() as connection:
+            with transaction_of(caller.tenant) as connection:
                 marked = mark_all_read(connection, reader, upto=upto, customer_id=customer)
             updated += marked
         if updated:
@@ -171,7 +171,7 @@ def remove_notification(caller: User, notification_id: str) -> Response:
     """
     identity = uuid_in_path(notification_id, "a notification", INVALID_ID)
     with failing_as(*NOT_DELETED):
-        with transaction() as connection:
+        with transaction_of(caller.tenant) as connection:
             deleted = delete_notification(connection, _reader(caller), identity)
         if deleted is None:
             raise not_found("notification", NOT_FOUND)
@@ -199,7 +199,7 @@ def _acknowledged(caller: Caller, notification_id: str, body: Any) -> dict[str, 
     identity = uuid_in_path(notification_id, "a notification", INVALID_ID)
     note: Any = None if body is None else Fields(body, "", ("note",)).raw("note")  # checked by `acknowledge`
     operator = caller.may("operator")
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         if not operator and read_notification(connection, _reader(caller), identity) is None:
             raise not_found("notification", NOT_FOUND)
         taken = acknowledge(
@@ -238,7 +238,7 @@ def _arrived(connection: Connection, caller: Caller, ids: list[str]) -> None:
 def _show_unread(caller: Caller) -> None:
     """Counted after the commit, so that of two changes at once the later count has both."""
     reader = _reader(caller)
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         count = unread(connection, tenant=reader.tenant, user_id=reader.user_id)
     show_unread(reader.tenant, reader.user_id, count)
 

@@ -15,7 +15,7 @@ from api.examples import DELIVERY, DELIVERY_ID, REPLAYED, answered, listed
 from api.query import Optional, Page, uuid_in_path
 from config.fields import Fields
 from domain.vocabulary import CHANNELS
-from models.engine import transaction
+from models.scope import transaction_of, unscoped_transaction
 from pipeline.due import due_of
 from pipeline.ledger import list_dead_letters, list_deliveries, read_delivery
 from pipeline.replay import due_by_channel, replay
@@ -51,7 +51,7 @@ class DeliveryFilters(DeadLetterFilters):
 @router.get("/v1/deliveries", responses=listed("deliveries", DELIVERY))
 def list_of_deliveries(caller: Operator, query: Annotated[DeliveryFilters, Query()]) -> Response:
     """Deliveries with their attempts, the newest first."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         deliveries, following = list_deliveries(
             connection, tenant=caller.tenant, filters=query.filters(), cursor=query.cursor, limit=query.limit
         )
@@ -62,7 +62,7 @@ def list_of_deliveries(caller: Operator, query: Annotated[DeliveryFilters, Query
 def one_delivery(caller: Operator, delivery_id: str) -> Response:
     """A delivery with its attempts."""
     identity = uuid_in_path(delivery_id, "a delivery")
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         found = read_delivery(connection, tenant=caller.tenant, delivery_id=identity)
     if found is None:
         raise not_found("delivery")
@@ -72,7 +72,7 @@ def one_delivery(caller: Operator, delivery_id: str) -> Response:
 @router.get("/v1/dead-letters")
 def list_of_dead_letters(caller: Operator, query: Annotated[DeadLetterFilters, Query()]) -> Response:
     """What waits for a person, the newest first, and the causes with an example each."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         page = list_dead_letters(
             connection, tenant=caller.tenant, filters=query.filters(), cursor=query.cursor, limit=query.limit
         )
@@ -94,7 +94,7 @@ def replay_dead_letters(caller: Operator, body: JsonBody) -> Response:
     filters = fields.raw("filter")
     if filters is not None and not isinstance(filters, Mapping):
         raise invalid("filter", "must be a JSON object")
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         result = replay(
             connection,
             tenant=caller.tenant,
@@ -115,8 +115,9 @@ def ring_again(caller: Operator) -> Response:
 
     The answer counts what it found of the caller's tenant. With the broker away the workers find it by themselves.
     """
-    with transaction() as connection:
+    with unscoped_transaction() as connection:
         found = look(connection, CHANNELS, FORGOTTEN_AFTER)
+    with transaction_of(caller.tenant) as connection:
         own = due_of(connection, caller.tenant, FORGOTTEN_AFTER)
     ring_for(found)
     return Json({"due": own.deliveries, "events": own.events})

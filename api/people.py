@@ -12,7 +12,7 @@ from api.body import JsonBody, described
 from api.errors import invalid, not_found
 from api.examples import USER, answered, listed
 from api.query import Page, UserId
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.users import delete_user, get_user, list_users, put_user
 from tasks.push_tokens import show_push_tokens
 
@@ -58,7 +58,7 @@ BODY: Final[dict[str, Any]] = {
 @router.get("/v1/users", responses=listed("users", USER))
 def list_of_users(caller: Operator, query: Annotated[Page, Query()]) -> Response:
     """Users in the order of their ids."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         users, following = list_users(connection, tenant=caller.tenant, cursor=query.cursor, limit=query.limit)
     return Json({"users": users, "next_cursor": following})
 
@@ -72,7 +72,7 @@ def change_user(caller: Publisher, user_id: UserId, body: JsonBody) -> Response:
     """Make a user, or change the fields that are named; null clears one."""
     if user_id == ME:
         raise invalid("user_id", f"must not be {ME}, which stands for whoever asks")
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         user = put_user(
             connection, tenant=caller.tenant, user_id=user_id, body=body, actor=caller.actor, remote=caller.remote
         )
@@ -82,7 +82,7 @@ def change_user(caller: Publisher, user_id: UserId, body: JsonBody) -> Response:
 @router.get("/v1/users/{user_id:path}", responses=answered(USER))
 def one_user(caller: Publisher, user_id: UserId) -> Response:
     """A user."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         user = get_user(connection, tenant=caller.tenant, user_id=user_id)
     if user is None:
         raise not_found("user")
@@ -92,7 +92,7 @@ def one_user(caller: Publisher, user_id: UserId) -> Response:
 @router.delete("/v1/users/{user_id:path}", status_code=204)
 def erase_user(caller: Admin, user_id: UserId) -> Response:
     """Erase a user: addresses, preferences, webhooks and the words of what they were told; withdraw what waits."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         known = delete_user(connection, tenant=caller.tenant, user_id=user_id, actor=caller.actor, remote=caller.remote)
     if not known:
         raise not_found("user")

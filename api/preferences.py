@@ -12,7 +12,7 @@ from api.body import JsonBody, described
 from api.errors import Problem, failing_as, invalid, not_found
 from api.examples import PREFERENCES, answered
 from domain.vocabulary import CHANNEL_ALIASES, CHANNELS
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.preference_changes import MOST_ENTRIES, About, InvalidPreferenceError
 from pipeline.preferences import get_preferences, put_preferences
 
@@ -76,7 +76,7 @@ def preferences(caller: User) -> Response:
     The most specific entry that names a channel decides: one event type before its group, one customer before all.
     `locked` names the event types of an entry that are sent whatever it says.
     """
-    with failing_as(*NOT_FETCHED), transaction() as connection:
+    with failing_as(*NOT_FETCHED), transaction_of(caller.tenant) as connection:
         found = get_preferences(connection, **_whose(caller))
     return Json({"preferences": found})
 
@@ -88,7 +88,7 @@ def change_preferences(caller: User, body: JsonBody) -> Response:
     It counts from now on, also for what waits to be sent already. An entry as the answer shows it can be sent back.
     """
     try:
-        with failing_as(*NOT_UPDATED), transaction() as connection:
+        with failing_as(*NOT_UPDATED), transaction_of(caller.tenant) as connection:
             stored = put_preferences(connection, body=body, **_whose(caller))
     except InvalidPreferenceError as error:
         raise _problem(error) from None

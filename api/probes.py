@@ -18,6 +18,8 @@ from config.connections import redis_client
 from config.queue import events_exchange, queues
 from config.settings import settings
 from models.engine import new_engine
+from models.scope import new_scoped_engine
+from models.wall import holes
 from pipeline.rejected_accounts import rejected_accounts
 from tasks.bells import fast_connection
 
@@ -64,8 +66,10 @@ class Servers:
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
+        self._scoped: Engine | None = None
         self._redis: redis.Redis | None = None
         self.rejected: Counter[str] = Counter()  # accounts that a provider did not accept when it was last looked
+        self.holes: list[str] = []  # tables that had no second wall when it was last looked
         self._probes = {
             "database": Probe("probe-database", self._ask_database),
             "broker": Probe("probe-broker", self._ask_broker),
@@ -107,9 +111,13 @@ class Servers:
             return "has no address: BELLWIRE_DATABASE_URL is not set"
         if self._engine is None:
             self._engine = new_engine(url.get_secret_value(), pool_size=1)
+        if self._scoped is None:
+            self._scoped = new_scoped_engine(pool_size=1)
         try:
             with self._engine.connect() as connection:
                 rejected = Counter(one["provider"] for one in rejected_accounts(connection))
+            with self._scoped.connect() as connection:
+                self.holes = holes(connection)
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) == NOT_MIGRATED:
                 return "has no tables yet; `bellwire migrate` makes them"

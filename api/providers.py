@@ -11,7 +11,7 @@ from api.answers import Json, nothing
 from api.body import JsonBody, described
 from api.errors import not_found
 from api.examples import PROVIDER, answered, listed
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.credentials import KNOWN, LONGEST_CREDENTIAL
 from pipeline.provider_accounts import LAST, Changed, delete_account, get_account, list_accounts, put_account
 from tasks.bells import ring_deliveries
@@ -55,7 +55,7 @@ def list_of_providers(caller: Admin) -> Response:
 
     For a channel without an entry the installation's providers are used, in the installation's order.
     """
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         accounts = list_accounts(connection, tenant=caller.tenant)
     return Json({"providers": accounts, "next_cursor": None})
 
@@ -63,7 +63,7 @@ def list_of_providers(caller: Admin) -> Response:
 @router.get("/v1/providers/{provider}", responses=answered(PROVIDER))
 def one_provider(caller: Admin, provider: str) -> Response:
     """What the tenant has set for one provider, without what is secret."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         account = get_account(connection, tenant=caller.tenant, provider=provider)
     if account is None:
         raise not_found("provider")
@@ -81,7 +81,7 @@ def change_provider(caller: Admin, provider: str, body: JsonBody) -> Response:
     Credentials are replaced as a whole and stored encrypted. What waited for an account is sent at once. The
     provider's receipts belong at `receipts_url`.
     """
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         changed = put_account(
             connection, tenant=caller.tenant, provider=provider, body=body, actor=caller.actor, remote=caller.remote
         )
@@ -94,7 +94,7 @@ def change_provider(caller: Admin, provider: str, body: JsonBody) -> Response:
 @router.delete("/v1/providers/{provider}", status_code=204)
 def remove_provider(caller: Admin, provider: str) -> Response:
     """Forget what was set for a provider, its credentials included."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         changed = delete_account(
             connection, tenant=caller.tenant, provider=provider, actor=caller.actor, remote=caller.remote
         )

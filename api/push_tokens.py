@@ -14,7 +14,7 @@ from api.examples import PUSH_TOKEN, answered, listed
 from api.query import Page, uuid_in_path
 from channels.push_web import public_key
 from config.settings import settings
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.push_tokens import PLATFORMS, list_tokens, register, remove
 from tasks.push_tokens import show_push_tokens
 
@@ -52,7 +52,7 @@ BODY: Final = described(
 @router.get(PATH, responses=listed("push_tokens", PUSH_TOKEN))
 def list_of_push_tokens(caller: User, query: Annotated[Page, Query()]) -> Response:
     """The caller's devices, the newest first, without their tokens."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         tokens, following = list_tokens(
             connection, tenant=caller.tenant, user_id=caller.user_id or "", cursor=query.cursor, limit=query.limit
         )
@@ -62,7 +62,7 @@ def list_of_push_tokens(caller: User, query: Annotated[Page, Query()]) -> Respon
 @router.post(PATH, status_code=201, responses=answered(PUSH_TOKEN, 201), openapi_extra=BODY)
 def register_push_token(caller: User, body: JsonBody) -> Response:
     """Register a device, again after each start of its app; a token that another user had is this user's now."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         registered = register(
             connection,
             tenant=caller.tenant,
@@ -102,7 +102,7 @@ def vapid_key() -> Response:
 
 
 def _forget(caller: User, *, body: object = None, token_id: str | None = None) -> Response:
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         known = remove(
             connection,
             tenant=caller.tenant,

@@ -19,7 +19,7 @@ from channels.receipts.base import Call, ForgedError, Heard, MalformedError, Not
 from channels.receipts.registry import RECEIVERS, secrets_among, secrets_of
 from channels.receipts.whatsapp import WhatsAppReceiver
 from config.settings import Settings, SettingsError, settings
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.provider_accounts import credentials_of
 from tasks.receipts import take_in
 from tasks.telegram import take_update
@@ -121,7 +121,7 @@ def _of_tenant(receiver: Receiver, tenant: str) -> dict[str, str] | None:
     if "\0" in tenant or len(tenant) > LONGEST_TENANT:
         return None
     try:
-        with transaction() as connection:
+        with transaction_of(tenant) as connection:
             credentials = credentials_of(connection, tenant, receiver.provider)
     except SettingsError as error:
         log.error("credentials_not_opened", tenant=tenant, provider=receiver.provider, problem=str(error))  # noqa: TRY400

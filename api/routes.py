@@ -12,7 +12,7 @@ from api.body import JsonBody, described
 from api.errors import not_found
 from api.query import Page
 from domain.vocabulary import CHANNELS, PRIORITIES, SEVERITIES
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.routes import delete_route, get_route, list_routes, put_route
 
 router = APIRouter(tags=["routes"])
@@ -54,7 +54,7 @@ BODY: Final = {
 @router.get("/v1/routes")
 def list_of_routes(caller: Operator, query: Annotated[Page, Query()]) -> Response:
     """The routes in force, shipped and own."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         routes, following = list_routes(connection, tenant=caller.tenant, cursor=query.cursor, limit=query.limit)
     return Json({"routes": routes, "next_cursor": following})
 
@@ -62,7 +62,7 @@ def list_of_routes(caller: Operator, query: Annotated[Page, Query()]) -> Respons
 @router.get("/v1/routes/{name}")
 def one_route(caller: Operator, name: str) -> Response:
     """The route of that name which is in force."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         route = get_route(connection, tenant=caller.tenant, name=name)
     if route is None:
         raise not_found("route")
@@ -72,7 +72,7 @@ def one_route(caller: Operator, name: str) -> Response:
 @router.put("/v1/routes/{name}", openapi_extra=described(BODY, examples={"a route": EXAMPLE}))
 def change_route(caller: Admin, name: str, body: JsonBody) -> Response:
     """Make a route of the tenant's own, or replace one; it counts from the next event on."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         route = put_route(
             connection, tenant=caller.tenant, name=name, body=body, actor=caller.actor, remote=caller.remote
         )
@@ -82,7 +82,7 @@ def change_route(caller: Admin, name: str, body: JsonBody) -> Response:
 @router.delete("/v1/routes/{name}", status_code=204)
 def remove_route(caller: Admin, name: str) -> Response:
     """Remove a route of the tenant's own; a shipped one of the same name is in force again."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         known = delete_route(connection, tenant=caller.tenant, name=name, actor=caller.actor, remote=caller.remote)
     if not known:
         raise not_found("route")

@@ -13,7 +13,7 @@ from api.answers import Json
 from api.examples import MOMENT, answered
 from api.query import Optional
 from config.settings import settings
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.deliverability import demoted_of, figures
 from pipeline.moments import read_moment, written
 from pipeline.overview import reached
@@ -64,7 +64,7 @@ def statistics(caller: Operator, query: Annotated[Asked, Query()]) -> Response:
     """
     now = datetime.now(UTC)
     since = read_moment(query.since or "1d", "since", now)
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         deliveries = reached(connection, tenant=caller.tenant, since=since, by_hour=query.by == "hour")
         deliverability = figures(connection, tenant=caller.tenant, since=since)
         last = demoted_of(connection, caller.tenant)

@@ -13,7 +13,7 @@ from api.body import JsonBody, OptionalJsonBody, described
 from api.errors import invalid, not_found
 from api.examples import SUPPRESSION, answered, listed
 from api.query import Optional, Page
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.suppressions import CONTACTS, LONGEST_NOTE, add_suppression, lift, list_suppressions
 
 router = APIRouter(tags=["suppressions"])
@@ -52,7 +52,7 @@ def list_of_suppressions(caller: Operator, query: Annotated[SuppressionFilters, 
 
     An address is found in any spelling: ``Ana@example.org``, ``030 123456`` with its country code.
     """
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         found, following = list_suppressions(
             connection, tenant=caller.tenant, filters=query.filters(), cursor=query.cursor, limit=query.limit
         )
@@ -72,7 +72,7 @@ def add_to_suppressions(caller: Operator, body: JsonBody) -> Response:
 
     The answer says why the address is on the list, which may be for a stronger reason than this.
     """
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         added = add_suppression(connection, tenant=caller.tenant, body=body, actor=caller.actor, remote=caller.remote)
     return Json(added)
 
@@ -88,7 +88,7 @@ def lift_suppression(caller: Admin, query: Annotated[Named, Query()], body: Opti
     if body is not None and given:
         raise invalid("", "must be left out when the query says which")
     named: Any = given if body is None else body
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         known = lift(connection, tenant=caller.tenant, body=named, actor=caller.actor, remote=caller.remote)
     if not known:
         raise not_found("suppression")

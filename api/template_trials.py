@@ -15,7 +15,7 @@ from api.examples import answered
 from api.template_examples import PATH, PREVIEW, PREVIEW_BODY, SENT, TEST_BODY, WORDS, Locale
 from config.fields import Fields, check_list
 from domain.brand import DEFAULT_BRAND, Brand
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline import template_sending, templates
 from pipeline.branding import read_brands
 from pipeline.custom import SandboxAwayError
@@ -55,7 +55,7 @@ def preview_template(
     words = read_body(place[1], body, *fields)
     locales = _locales(body.get("locales"), place)
     parts: Any = words.parts
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         brand = read_brands(connection, [caller.tenant])[caller.tenant]
         what = _what(connection, caller, event, body)
         if not parts:
@@ -86,7 +86,7 @@ def send_template(caller: Admin, event: str, channel: str, body: JsonBody, local
     fields = Fields(body, "", ("to", "version", "data", "event_id"))
     to = template_sending.read_recipient(place[1], fields.required("to"))
     number = templates.check_number(fields.raw("version"))
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         version = templates.find_version(connection, tenant=caller.tenant, place=place, number=number)
         if version is None and number is not None:
             raise not_found("version")

@@ -16,7 +16,7 @@ from api.query import Page
 from api.template_examples import BODY, DRAFT, NAMED, PATH, PUBLISH_BODY, SUMMARY, TEMPLATE, VERSION, WORDS, Locale
 from api.template_trials import tried
 from config.fields import Fields
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline import templates
 from pipeline.template_body import check_place, check_whole, read_body
 from pipeline.template_trial import nothing_known, samples
@@ -27,7 +27,7 @@ router = APIRouter(tags=["templates"])
 @router.get("/v1/templates", responses=listed("templates", SUMMARY))
 def list_of_templates(caller: Operator, query: Annotated[Page, Query()]) -> Response:
     """The templates of which the tenant has versions of its own, and which of them are in force."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         found, following = templates.list_templates(
             connection, tenant=caller.tenant, cursor=query.cursor, limit=query.limit
         )
@@ -38,7 +38,7 @@ def list_of_templates(caller: Operator, query: Annotated[Page, Query()]) -> Resp
 def one_template(caller: Operator, event: str, channel: str, locale: Locale = None) -> Response:
     """The template in force, the shipped one where the tenant has none of its own, and all versions."""
     place = check_place(event, channel, locale)
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         return Json(templates.get_template(connection, tenant=caller.tenant, place=place))
 
 
@@ -48,7 +48,7 @@ def one_version(
 ) -> Response:
     """A version with its words."""
     place = check_place(event, channel, locale)
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         found = templates.get_version(connection, tenant=caller.tenant, place=place, number=_number(number))
     if found is None:
         raise not_found("version")
@@ -65,7 +65,7 @@ def save_template(caller: Admin, event: str, channel: str, body: JsonBody, local
     given_body = check_whole(place[1], read_body(place[1], body))
     found = samples(event)
     trial = tried(place, given_body.parts, found or [nothing_known(event)], caller, strict=bool(found))
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         draft = templates.save_draft(
             connection, tenant=caller.tenant, place=place, body=given_body, actor=caller.actor, remote=caller.remote
         )
@@ -83,7 +83,7 @@ def publish_template(
     """Put a version in force, the newest unless one is named; every process uses it within a second."""
     place = check_place(event, channel, locale)
     number = templates.check_number(Fields({} if body is None else body, "", ("version",)).raw("version"))
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         found = templates.publish(
             connection, tenant=caller.tenant, place=place, number=number, actor=caller.actor, remote=caller.remote
         )
@@ -96,7 +96,7 @@ def publish_template(
 def roll_template_back(caller: Admin, event: str, channel: str, locale: Locale = None) -> Response:
     """Put the version in force again that was before; before the first it was the shipped template."""
     place = check_place(event, channel, locale)
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         found = templates.roll_back(
             connection, tenant=caller.tenant, place=place, actor=caller.actor, remote=caller.remote
         )
@@ -109,7 +109,7 @@ def roll_template_back(caller: Admin, event: str, channel: str, locale: Locale =
 def remove_template(caller: Admin, event: str, channel: str, locale: Locale = None) -> Response:
     """Go back to the shipped template; the versions stay and can be published again."""
     place = check_place(event, channel, locale)
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         known = templates.remove(
             connection, tenant=caller.tenant, place=place, actor=caller.actor, remote=caller.remote
         )

@@ -12,7 +12,7 @@ from api.body import JsonBody, described
 from api.errors import not_found
 from api.examples import WEBHOOK, WITH_SECRET, answered, listed
 from api.query import Page
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.webhooks import delete_webhook, get_webhook, list_webhooks, put_webhook, rotate_webhook
 
 router = APIRouter(tags=["webhooks"])
@@ -27,7 +27,7 @@ EXAMPLE: Final = {
 @router.get("/v1/webhooks", responses=listed("webhooks", WEBHOOK))
 def list_of_webhooks(caller: UserOrAdmin, query: Annotated[Page, Query()]) -> Response:
     """The caller's webhooks, without their secrets."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         webhooks, following = list_webhooks(
             connection, tenant=caller.tenant, user_id=caller.user_id, cursor=query.cursor, limit=query.limit
         )
@@ -37,7 +37,7 @@ def list_of_webhooks(caller: UserOrAdmin, query: Annotated[Page, Query()]) -> Re
 @router.get("/v1/webhooks/{name}", responses=answered(WEBHOOK))
 def one_webhook(caller: UserOrAdmin, name: str) -> Response:
     """A webhook without its secret."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         webhook = get_webhook(connection, tenant=caller.tenant, user_id=caller.user_id, name=name)
     if webhook is None:
         raise not_found("webhook")
@@ -51,7 +51,7 @@ def one_webhook(caller: UserOrAdmin, name: str) -> Response:
 )
 def change_webhook(caller: UserOrAdmin, name: str, body: JsonBody) -> Response:
     """Register an endpoint, or change it. The secret is answered when it is made and never again."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         webhook = put_webhook(
             connection,
             tenant=caller.tenant,
@@ -67,7 +67,7 @@ def change_webhook(caller: UserOrAdmin, name: str, body: JsonBody) -> Response:
 @router.delete("/v1/webhooks/{name}", status_code=204)
 def remove_webhook(caller: UserOrAdmin, name: str) -> Response:
     """Remove an endpoint; what waits for it is not sent."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         known = delete_webhook(
             connection,
             tenant=caller.tenant,
@@ -84,7 +84,7 @@ def remove_webhook(caller: UserOrAdmin, name: str) -> Response:
 @router.post("/v1/webhooks/{name}/rotate", responses=answered(WITH_SECRET))
 def renew_secret(caller: UserOrAdmin, name: str) -> Response:
     """Make a new secret and answer it; for 24 hours messages are signed with the old one too."""
-    with transaction() as connection:
+    with transaction_of(caller.tenant) as connection:
         webhook = rotate_webhook(
             connection,
             tenant=caller.tenant,

@@ -14,7 +14,7 @@ from redis import Redis, RedisError
 
 from config.connections import redis_client
 from config.settings import settings
-from models.engine import transaction
+from models.scope import transaction_of
 from pipeline.push_tokens import active_tokens
 
 log = structlog.get_logger(__name__)
@@ -29,11 +29,11 @@ def _client() -> Redis | None:
 
 
 def show_push_tokens(tenant: str, user_id: str) -> None:
-    """Write a user's active tokens as they are now; none at all when there are none."""
+    """Write a user's active tokens as they are now; none at all when there are none. For the API."""
     redis = _client()
     if redis is None:
         return
-    with transaction() as connection:
+    with transaction_of(tenant) as connection:
         tokens = active_tokens(connection, tenant=tenant, user_id=user_id)
     key = f"push_tokens:{tenant}:{user_id}"
     try:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from alembic import context
-from sqlalchemy import text
 
 from config.settings import settings
 from models.engine import connect_for_migrations
 from models.metadata import metadata
-
-# Any constant will do as long as it is ours: it keeps two machines from migrating at the same time.
-MIGRATION_LOCK = 0x42454C4C
+from models.migrate import MIGRATION_LOCK, TAKE_TURNS
 
 
 def run() -> None:
@@ -21,7 +18,7 @@ def run() -> None:
     if url is None:
         raise SystemExit("BELLWIRE_DATABASE_URL is not set; `bellwire up` migrates its own database")
     with connect_for_migrations(url) as connection, connection.begin():
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.execute(TAKE_TURNS, {"key": MIGRATION_LOCK})
         context.configure(connection=connection, target_metadata=metadata)
         context.run_migrations()
 

@@ -114,7 +114,7 @@ def token(user_id: Any, tenant: Any = "default", *, secret: str = JWT_SECRET, **
 
 
 @contextmanager
-def running(database_url: str, tmp_path: Any, **settings: str) -> Iterator[Api]:
+def running(database_url: str, tmp_path: Any, app: str = "api.app:app", **settings: str) -> Iterator[Api]:
     """An API on a database, with further settings by their names in the environment."""
     listener = listen("127.0.0.1", 0)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BELLWIRE_")}
@@ -126,7 +126,7 @@ def running(database_url: str, tmp_path: Any, **settings: str) -> Iterator[Api]:
         **settings,
     }
     log = tmp_path / f"api-{uuid4().hex[:8]}.log"
-    command = (sys.executable, "-m", "uvicorn", "api.app:app", "--fd", str(listener.fileno()), "--no-access-log")
+    command = (sys.executable, "-m", "uvicorn", app, "--fd", str(listener.fileno()), "--no-access-log")
     with log.open("wb") as opened:
         process = subprocess.Popen(
             command, env=environment, pass_fds=(listener.fileno(),), stdout=opened, stderr=opened

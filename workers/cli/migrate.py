@@ -24,7 +24,9 @@ def migrate(
     if url is None:
         raise StackError("BELLWIRE_DATABASE_URL is not set.")
     if not check:
-        upgrade(url.get_secret_value())
+        problem = upgrade(url.get_secret_value())
+        if problem is not None:
+            typer.echo(f"There is no second wall between tenants: {problem}. See docs/operations.md.", err=True)
     elif not is_newest(url.get_secret_value()):
         raise StackError("The database does not have the newest schema; `bellwire migrate` brings it there.")
     typer.echo("The schema is the newest.")

@@ -26,7 +26,9 @@ def main() -> int:
     url = settings().database_url
     if url is None:
         raise SettingsError("BELLWIRE_DATABASE_URL: is not set")
-    upgrade(url.get_secret_value())
+    problem = upgrade(url.get_secret_value())
+    if problem is not None:
+        print(f"There is no second wall between tenants: {problem}. See docs/operations.md.")
     key = first_start(settings().home, demo=demo)
     if key is not None:
         write_private(settings().home / "admin.key", f"{key}\n")
