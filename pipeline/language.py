@@ -6,7 +6,8 @@ While something is rendered, what is spoken is in `SPOKEN`; filters and macros a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
@@ -81,6 +82,16 @@ ENGLISH: Final = Language()
 SPOKEN: Final[ContextVar[Language]] = ContextVar("spoken", default=ENGLISH)
 
 
+@contextmanager
+def speaking(language: Language) -> Iterator[None]:
+    """While it lasts, `language` is spoken."""
+    before = SPOKEN.set(language)
+    try:
+        yield
+    finally:
+        SPOKEN.reset(before)
+
+
 class Languages:
     """The languages that the templates below `folder` speak: English, and those with a catalogue in ``locale/``."""
 
@@ -107,15 +118,16 @@ class Languages:
         return tuple(sorted(path.parent.name for path in self.folder.glob(f"*/{CATALOGUE}")))
 
     def _read(self, name: str) -> Sentences | None:
-        """A catalogue that is broken is as good as none: `bellwire check` says what is wrong with it."""
+        """A catalogue that is broken, of which `bellwire check` says more, is as good as none."""
         path = self.folder / name / CATALOGUE
         if not path.is_file():
             return None
         try:
-            return sentences(read(path))
+            found = sentences(read(path))
         except (OSError, ValueError) as error:
             log.error("catalogue_unreadable", locale=name, problem=str(error))  # noqa: TRY400
             return None
+        return found if found.one else None  # nothing is translated yet
 
 
 def read(path: Path) -> Catalog:
