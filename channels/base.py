@@ -59,6 +59,7 @@ class Message:
         template: what WhatsApp sends outside the 24 hours after the user's last word.
         in_session: the user has written to us within these hours.
         acknowledge: what a button answers with, so that it can be acknowledged from the chat (Telegram, 64 bytes).
+        button: what that button says.
     """
 
     delivery_id: str
@@ -85,6 +86,7 @@ class Message:
     template: Template | None = None
     in_session: bool = False
     acknowledge: str | None = None
+    button: str = "Acknowledge"
 
 
 Platform = Literal["ios", "android", "web"]

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 DEADLINE: Final = 10.0  # seconds
 CONCURRENT: Final = 16  # the Bot API takes about 30 messages a second from one bot
-BUTTON: Final = "Acknowledge"
 MOST_BUTTON_BYTES: Final = 64  # callback_data of InlineKeyboardButton
 
 _CHAT: Final = re.compile(r"-?\d{1,20}|@[A-Za-z]\w{3,63}", re.ASCII)
@@ -102,4 +101,4 @@ def _button(message: Message) -> tuple[str, str] | None:
     answers = message.acknowledge
     if not answers or len(answers.encode("utf-8", "replace")) > MOST_BUTTON_BYTES:
         return None
-    return BUTTON, answers
+    return message.button, answers

@@ -141,7 +141,7 @@ def message(row: Row[Any], channel: str, more: More = NOTHING_MORE, made: Made =
         case "push":
             return replace(plain, data=said.data, badge=row.badge)
         case "telegram" if to_be_taken:
-            return replace(plain, acknowledge=button(row.tenant, row.notification_id))
+            return replace(plain, acknowledge=button(row.tenant, row.notification_id), button=said.button)
         case "whatsapp":
             return replace(plain, template=Template("", "", said.parameters))  # the account's own, which has two places
         case _:

@@ -93,6 +93,7 @@ class Content:
         parameters: for WhatsApp, what fills the places of the approved template: title and text, each one line.
         image: for push and WhatsApp, an https address.
         data: for push, what an app is told beside the words: no secrets, plain values only, at most 2 KB.
+        button: for Telegram, what the button that acknowledges says.
     """
 
     title: str | None
@@ -103,6 +104,7 @@ class Content:
     parameters: tuple[str, ...] = ()
     image: str | None = None
     data: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    button: str = ""
 
 
 class RenderError(Exception):
@@ -203,7 +205,8 @@ def _email(kind: _Kind, context: Context) -> Content:
 def _telegram(kind: _Kind, context: Context) -> Content:
     values = _values(kind, context, wording.mask(context.data, context.secret))
     text = whole_lines(tidy(kind.run("telegram.md", values)))
-    return Content(values["title"], text, None, values["link_url"], values["link_text"])
+    button = wording.sentence("Acknowledge")
+    return Content(values["title"], text, None, values["link_url"], values["link_text"], button=button)
 
 
 def _in_app(kind: _Kind, context: Context) -> Content:

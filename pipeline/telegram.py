@@ -21,7 +21,10 @@ from channels.telegram_calls import Call
 from config.settings import settings
 from pipeline.acknowledge import acknowledge
 from pipeline.audit import record
+from pipeline.faces import SHIPPED
+from pipeline.language import speaking
 from pipeline.moments import written
+from pipeline.sentences import gettext
 
 PREFIX: Final = "a:"
 SIGNATURE: Final = 12  # bytes; beside 16 of the id there is room for no more than 46 in base64
@@ -36,6 +39,7 @@ FIND = text("""
 SELECT n.id::text, n.tenant, n.user_id, n.audience, n.ack_at, n.ack_by_user_id, now() AS moment,
        (SELECT u.id FROM users u WHERE u.tenant = n.tenant AND u.telegram_chat_id = :sender
         ORDER BY u.id = coalesce(n.user_id, '') DESC, u.id LIMIT 1) AS presser,
+       (SELECT u.locale FROM users u WHERE u.tenant = n.tenant AND u.id = n.user_id) AS locale,
        EXISTS (SELECT FROM deliveries d
                LEFT JOIN moved_addresses m ON m.tenant = d.tenant AND m.channel = d.channel AND m.address = d.address
                WHERE d.event_id = n.event_id AND d.notification_id = n.id AND d.channel = 'telegram'
@@ -115,8 +119,9 @@ def _answer_press(connection: Connection, press: _Press, account: str) -> Answer
     else:
         by, ours = str(found.ack_by_user_id), False
     name = press.name if ours and found.presser is None else _name_of(connection, found.tenant, by)
-    words = f"Acknowledged by {name}"
-    said = "Acknowledged." if ours else f"Already acknowledged by {name}."
+    with speaking(SHIPPED.languages.of(found.locale, None)):
+        words = gettext("Acknowledged by %(name)s", name=name)
+        said = gettext("Acknowledged.") if ours else gettext("Already acknowledged by %(name)s.", name=name)
     reader = found.presser or found.user_id if ours else None
     read_by = None if reader is None else (found.tenant, reader)
     return Answered((_toast(press, said), *_without_button(press, words)), read_by)
