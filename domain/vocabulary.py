@@ -103,6 +103,7 @@ class Reason(StrEnum):
     QUIET_HOURS = "quiet_hours"
     DIGEST = "digest"
     BATCH = "batch"
+    RELEASED = "released"
     CONDITION = "condition"
     SEEN = "seen"
     TOLD_OTHERWISE = "told_otherwise"

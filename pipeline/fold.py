@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
+from domain.digest import DIGEST
 from domain.vocabulary import Reason, Severity
 from pipeline.counts import shard
 from pipeline.document import document
@@ -37,7 +38,7 @@ along AS (
     JOIN events e ON e.id = d.event_id
     LEFT JOIN notifications n ON n.id = d.notification_id
     WHERE d.channel = (SELECT channel FROM deliveries WHERE id = cast(:one AS uuid)) AND d.priority = ANY('{{0,1,2,3}}')
-      AND d.due_at <= now() + interval '1 minute' AND d.status = 'held' AND d.reason = 'too_many'
+      AND d.due_at <= now() + interval '1 minute' AND d.status = 'held' AND d.reason = 'too_many' AND e.type <> 'digest'
       AND n.user_id IS NOT DISTINCT FROM c.user_id AND (e.expires_at IS NULL OR e.expires_at > now())
       AND {why_suppressed("d")} IS NULL
       AND (SELECT true FROM acknowledgements a WHERE a.tenant = d.tenant AND a.fingerprint = e.fingerprint
@@ -115,7 +116,8 @@ def fold(
     Returns:
         The ids among `rows` that are not to be sent, and what the others carry, whenever it was folded.
     """
-    into, carriers = _choose([row for row in rows if row.earlier_reason == Reason.TOO_MANY and wanted(row)])
+    waited = [row for row in rows if row.earlier_reason == Reason.TOO_MANY and row.type != DIGEST]
+    into, carriers = _choose([row for row in waited if wanted(row)])
     gone: set[str] = set()
     if carriers:
         values = {
@@ -152,8 +154,12 @@ def _choose(rows: Sequence[Row[Any]]) -> tuple[dict[str, str], list[Row[Any]]]:
 
 
 def _may_carry(row: Row[Any]) -> bool:
-    """Something happened to it before: a delivery that is claimed for the first time carries nothing."""
-    return row.earlier_reason is not None or row.was_lost
+    """Something happened to it before: a delivery that is claimed for the first time carries nothing.
+
+    A digest names what it tells by itself.
+    """
+    happened: bool = row.earlier_reason is not None or row.was_lost
+    return happened and row.type != DIGEST
 
 
 def _carried(connection: Connection, ids: list[str]) -> dict[str, More]:

@@ -11,12 +11,14 @@ from domain.errors import InvalidInputError
 from pipeline.deliverability import figures
 from pipeline.moments import written
 
-# Live work only: it is what the partial index over due_at holds, however large the table is.
+# Live work only: what the partial index over due_at has, however large the table is, and what is held.
 LIVE = """
 SELECT channel, status, count(*) AS count,
        coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE due_at <= now())), 0)::float AS oldest,
        extract(epoch FROM min(due_at) FILTER (WHERE due_at > now()) - now())::float AS next
-FROM deliveries WHERE due_at IS NOT NULL AND {owner} GROUP BY channel, status ORDER BY channel, status
+FROM (SELECT channel, status, due_at FROM deliveries WHERE due_at IS NOT NULL AND {owner}
+      UNION ALL SELECT channel, 'held', release_at FROM holds WHERE {owner}) AS live
+GROUP BY channel, status ORDER BY channel, status
 """
 WAITING = """
 SELECT count(*) AS count, coalesce(extract(epoch FROM now() - min(accepted_at)), 0)::float AS oldest

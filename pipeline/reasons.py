@@ -26,6 +26,7 @@ REASONS: Final[dict[Reason, str]] = {
     R.QUIET_HOURS: "the user's quiet hours are not over",
     R.DIGEST: "it goes out with the user's next digest",
     R.BATCH: "it is gathered for some minutes and told together with what follows",
+    R.RELEASED: "it was held, and is so no longer",
     R.CONDITION: "it is sent on a condition of its route, which is looked at when it is due",
     R.SEEN: "the user has seen it",
     R.TOLD_OTHERWISE: "it has arrived on another channel",

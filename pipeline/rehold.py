@@ -9,21 +9,18 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
-from config.catalogue import shipped
-from domain.catalogue import EventType
 from domain.event import Person
 from domain.hold import DigestDefaults, Hold, Subject, hold
 from domain.preferences import wants
 from domain.vocabulary import Reason, Severity
 from pipeline.digest_defaults import defaults_of
 from pipeline.document import document
-from pipeline.envelope import unlisted
 from pipeline.people import own_time, preference_entries
 
 # In the order of the deliveries, as everybody locks them. Whoever gathers them just now has locked them, and is waited
 # for: what he tells of is no longer held afterwards.
 LOOK: Final = text("""
-SELECT d.id::text, h.channel, h.reason, h.release_at, e.type, e.severity, e.customer_id::text,
+SELECT d.id::text, h.channel, h.reason, h.release_at, e.type, e.severity, e.customer_id::text, n.group_name,
        greatest(e.send_at, now()) AS at, u.time_zone, u.quiet_hours, u.digest, u.disabled_channels,
        t.digest AS defaults,
        (SELECT jsonb_agg(jsonb_build_array(p.group_name, p.event, p.customer_id, p.channels, p.cadence, p.cadences))
@@ -31,6 +28,7 @@ SELECT d.id::text, h.channel, h.reason, h.release_at, e.type, e.severity, e.cust
 FROM holds h
 JOIN deliveries d ON d.id = h.delivery_id
 JOIN events e ON e.id = d.event_id
+JOIN notifications n ON n.id = d.notification_id
 JOIN users u ON u.tenant = h.tenant AND u.id = h.user_id
 JOIN tenants t ON t.id = h.tenant
 WHERE h.tenant = :tenant AND h.user_id = :user_id AND d.status = 'held' AND d.due_at IS NULL
@@ -66,10 +64,15 @@ def _decided(user_id: str, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Hol
     now = datetime.now(UTC)
 
     @cache
-    def decide(kind: str, severity: str, customer: str | None, channel: str, reason: str, at: datetime) -> Hold:
-        return _decide(person, defaults, kind, severity, customer, channel, reason, max(at, now))
+    def decide(
+        group: str, kind: str, severity: str, customer: str | None, channel: str, reason: str, at: datetime
+    ) -> Hold:
+        return _decide(person, defaults, group, kind, severity, customer, channel, reason, max(at, now))
 
-    return [(row, decide(row.type, row.severity, row.customer_id, row.channel, row.reason, row.at)) for row in rows]
+    return [
+        (row, decide(row.group_name, row.type, row.severity, row.customer_id, row.channel, row.reason, row.at))
+        for row in rows
+    ]
 
 
 def _person(user_id: str, row: Row[Any]) -> Person:
@@ -87,6 +90,7 @@ def _person(user_id: str, row: Row[Any]) -> Person:
 def _decide(
     person: Person,
     defaults: DigestDefaults,
+    group: str,
     kind: str,
     severity: str,
     customer: str | None,
@@ -95,17 +99,12 @@ def _decide(
     at: datetime,
 ) -> Hold:
     """The hold of a delivery as of now. One that need not wait keeps its reason, which says how it is told."""
-    listed = _listed(kind)
-    subject = Subject(Severity(severity), listed.transactional, listed.group, kind, customer)
+    subject = Subject(Severity(severity), False, group, kind, customer)  # what is owed to somebody is never held
     wanted = channel not in person.disabled and wants(
-        person.preferences, group=listed.group, event=kind, customer_id=customer, channel=channel
+        person.preferences, group=group, event=kind, customer_id=customer, channel=channel
     )
     found = hold(subject, person, channel, at, defaults) if wanted else None
     return found or Hold(Reason(reason), at)
-
-
-def _listed(kind: str) -> EventType:
-    return shipped().event_types.get(kind) or unlisted(kind)
 
 
 def _change(row: Row[Any], found: Hold) -> dict[str, Any] | None:

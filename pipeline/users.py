@@ -76,6 +76,11 @@ UPDATE deliveries d SET address = CASE WHEN d.channel = 'in_app' THEN d.address 
 FROM told WHERE d.id = told.id
 """),
     text("""
+UPDATE events e SET data = '{}', recipients = NULL FROM notifications n
+WHERE n.tenant = :tenant AND n.user_id = :id AND n.event = 'digest'
+  AND e.id = n.event_id AND e.recipients = jsonb_build_array(:id)
+"""),
+    text("""
 UPDATE notifications SET title = '', content = '', link_url = NULL, link_text = NULL, ack_note = NULL,
        deleted_at = coalesce(deleted_at, now())
 WHERE tenant = :tenant AND user_id = :id

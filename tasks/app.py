@@ -55,7 +55,7 @@ def configure(application: Celery, chosen: Settings) -> None:
             for ring in beat_schedule(chosen)
         },
         beat_max_loop_interval=5,
-        imports=("tasks.logs", "tasks.publish", "tasks.deliver", "tasks.sweep", "tasks.child"),
+        imports=("tasks.logs", "tasks.publish", "tasks.deliver", "tasks.sweep", "tasks.digest", "tasks.child"),
         timezone="UTC",
     )
 

@@ -14,8 +14,9 @@ from pipeline.dead_letter import mark_announced, unannounced
 from pipeline.scheduled import show_due
 from pipeline.sweep import forget_seen, look, take_round
 from tasks.app import app
-from tasks.bells import fast_connection, ringer
+from tasks.bells import fast_connection, ring_deliveries, ringer
 from tasks.child import Child, child
+from tasks.digest import gather_due
 from tasks.live import show
 from tasks.outbox import work_off_outbox
 from tasks.publish import route_waiting
@@ -38,6 +39,7 @@ def sweep() -> None:
         frames = show_due(connection, datetime.now(UTC))
     show(frames)
     ring_for(found)
+    gather_due(ring_deliveries)
     work_off()
     with transaction() as connection:  # of its own: the bells must not wait for it
         forget_seen(connection)
@@ -57,6 +59,7 @@ def sweep_here(here: Child, age: float) -> None:
             here.sender.call_soon(channel)
     for channel in found.due:
         here.sender.call_soon(channel)
+    gather_due(lambda channel, _: here.sender.call_soon(channel))
     if found.unannounced:
         ringer().ring("bellwire.announce")
     work_off()

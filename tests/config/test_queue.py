@@ -66,14 +66,17 @@ def test_events_come_in_on_a_topic_exchange_whatever_their_type() -> None:
 
 @pytest.mark.parametrize("seconds", [0.5, 5.0, 60.0])
 def test_beat_rings_the_sweep_as_often_as_the_setting_says(seconds: float) -> None:
-    (ring,) = beat_schedule(Settings(sweep_interval=seconds))
-    assert (ring.name, ring.task, ring.queue, ring.every) == ("sweep", "bellwire.sweep", "sweep", seconds)
+    rings = {ring.name: (ring.task, ring.queue, ring.every) for ring in beat_schedule(Settings(sweep_interval=seconds))}
+    assert rings == {
+        "sweep": ("bellwire.sweep", "sweep", seconds),
+        "digest": ("bellwire.digest", "sweep", 60),
+    }
 
 
 def test_beat_may_ring_every_so_many_seconds() -> None:
     document = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
     document["beat"]["sweep"]["every"] = 30
-    assert parse_queues(document).beat == {"sweep": ("bellwire.sweep", 30)}
+    assert parse_queues(document).beat["sweep"] == ("bellwire.sweep", 30)
 
 
 @pytest.mark.parametrize(
