@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +23,7 @@ from pipeline.directory import Directory
 from pipeline.envelope import parse_many
 from pipeline.publish import accept_and_route
 from pipeline.setup import NewKey, create_key, ensure_tenant
+from tests.support.prepared import Started, start
 from tests.support.waiting import wait_until
 from workers.stack.listening import address, listen
 
@@ -44,7 +43,7 @@ class Api:
 
     url: str
     database_url: str
-    process: subprocess.Popen[bytes]
+    process: Started
     log: Any
     keys: dict[tuple[str, str], NewKey] = field(default_factory=dict)
 
@@ -126,11 +125,8 @@ def running(database_url: str, tmp_path: Any, app: str = "api.app:app", **settin
         **settings,
     }
     log = tmp_path / f"api-{uuid4().hex[:8]}.log"
-    command = (sys.executable, "-m", "uvicorn", app, "--fd", str(listener.fileno()), "--no-access-log")
     with log.open("wb") as opened:
-        process = subprocess.Popen(
-            command, env=environment, pass_fds=(listener.fileno(),), stdout=opened, stderr=opened
-        )
+        process = start(app, environment, listener.fileno(), opened.fileno())
     url = address(listener)
     listener.close()
     try:
@@ -142,7 +138,7 @@ def running(database_url: str, tmp_path: Any, app: str = "api.app:app", **settin
         process.wait(20)
 
 
-def _await_start(url: str, process: subprocess.Popen[bytes], log: Any) -> None:
+def _await_start(url: str, process: Started, log: Any) -> None:
     def answers() -> bool:
         assert process.poll() is None, log.read_text()
         try:
