@@ -109,6 +109,7 @@ NEEDS: Final[dict[str, Need]] = {
     "POST /v1/notifications/ticket": Need("user"),
     "GET /v1/notifications/sse": Need("stream"),
     "WS /v1/notifications/ws": Need("stream"),
+    "MOUNT /socket.io/{path}": Need("elsewhere", path="tests/api/test_live_socketio_access.py"),
     "POST /v1/notifications/sse": Need("admin"),
     "POST /v1/notifications/trigger": Need("admin"),
     "POST /v1/broadcasts": Need("admin"),
