@@ -28,6 +28,7 @@ COMMANDS = {
     "replay": "workers.cli.replay",
     "previews": "workers.cli.previews",
     "suppressions": "workers.cli.suppressions",
+    "templates": "workers.cli.templates",
     "ack": "workers.cli.ack",
     "explain": "workers.cli.explain",
     "keys": "workers.cli.keys",
