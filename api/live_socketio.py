@@ -66,6 +66,7 @@ class Sockets:
         self._server.on("ping", self._ping)
         self._server.on("*", self._nonsense)
         self._open: dict[str, _Opened] = {}
+        # Of WebSockets alone: over the connection that a poll came by, others' requests may be next.
         self._wires: dict[str, Receive] = {}
         self._unproved: dict[str, float] = {}
         self._sweeping: asyncio.Task[None] | None = None
@@ -99,7 +100,9 @@ class Sockets:
         except Exception:  # a bug: this client's trouble and nobody else's (E-3, E-11)
             log.exception("live_not_opened", framing="socketio")
             raise _refused(Problem(500, "bellwire.internal", "Something went wrong here.")) from None
-        session = Session(self._server, sid, environ["asgi.receive"])
+        session = Session(self._server, sid)
+        if environ["asgi.scope"]["type"] == "websocket":
+            self._wires[session.id] = environ["asgi.receive"]
         # It begins when this handler has returned, and thus after the client was told that it is connected.
         following = asyncio.create_task(self._follow(sid, session, connection, unread))
         self._open[sid] = _Opened(connection, session, following)
@@ -120,8 +123,9 @@ class Sockets:
                     await session.write(Shown("error", {"message": why.reason}).packet)
                     await self._server.disconnect(sid)
                     await session.taken()
-        elif why is SLOW:
-            cut(self._wires.get(session.id, session.receive))
+        elif why is SLOW and session.id in self._wires:
+            cut(self._wires[session.id])
+        self._wires.pop(session.id, None)
         await session.hang_up()
 
     async def _disconnect(self, sid: str, reason: str) -> None:
@@ -130,6 +134,7 @@ class Sockets:
         if opened is None:
             return
         self._live.hub.remove(opened.connection)
+        self._wires.pop(opened.session.id, None)
         if opened.following is not asyncio.current_task():
             opened.following.cancel()
 

@@ -9,8 +9,6 @@ from importlib import import_module
 from math import ceil
 from typing import Any, Final
 
-from starlette.types import Receive
-
 MOST_BYTES: Final = 64 * 1024  # of what a client sends at once
 GRACE: Final = 5  # seconds more for the answer to a ping: a phone may have to wake up
 MOST_QUEUED: Final = 100  # packets for one client; ours wait until the one before was taken
@@ -74,12 +72,10 @@ class Session:
 
     Attributes:
         id: the engine's name for it, which is secret: who knows it can poll.
-        receive: of the request that it began with.
     """
 
-    def __init__(self, server: Any, sid: str, receive: Receive) -> None:
+    def __init__(self, server: Any, sid: str) -> None:
         self.id: str = server.manager.eio_sid_from_sid(sid, "/")
-        self.receive = receive
         self._server = server
         self._socket = server.eio.sockets[self.id]
 

@@ -26,14 +26,13 @@ class SocketTab(Tab):
         connected: how often it was let in.
     """
 
-    def __init__(self, browser: Browser, reconnects: bool) -> None:
+    def __init__(self, reconnects: bool) -> None:
         super().__init__()
         self.client: Any = import_module("socketio").AsyncClient(
             reconnection=reconnects,
             reconnection_delay=0.1,
             reconnection_delay_max=0.3,
             handle_sigint=False,
-            http_session=browser.session,
         )
         self.refused: list[Any] = []
         self.connected = 0
@@ -84,7 +83,7 @@ def open_socket(
     **headers: str,
 ) -> SocketTab:
     """Open one; `opened`: wait until it is. Without `transport` it polls first and then goes over to a WebSocket."""
-    tab = SocketTab(browser, reconnects)
+    tab = SocketTab(reconnects)
 
     def since() -> Any:
         return {**auth, "since": tab.numbers[-1]} if reconnects and tab.numbers else auth

@@ -63,11 +63,7 @@ class Tab:
 
 
 class Browser:
-    """Opens tabs.
-
-    Attributes:
-        session: what they all send their requests with.
-    """
+    """Opens tabs."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -75,7 +71,7 @@ class Browser:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.session = self.wait(self._open_session())
+        self._session = self.wait(self._open_session())
         return self
 
     def __exit__(
@@ -109,7 +105,7 @@ class Browser:
         self.wait(tab.socket.send_bytes(text) if isinstance(text, bytes) else tab.socket.send_str(text))
 
     async def _close(self) -> None:
-        await self.session.close()
+        await self._session.close()
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
 
@@ -125,7 +121,7 @@ class Browser:
 
     async def _listen(self, tab: Tab, url: str, headers: dict[str, str]) -> None:
         try:
-            async with self.session.get(url, headers={"Accept": "text/event-stream", **headers}) as answer:
+            async with self._session.get(url, headers={"Accept": "text/event-stream", **headers}) as answer:
                 tab.code, tab.headers = answer.status, answer.headers
                 if answer.status != 200:
                     tab.reason = await answer.text()
@@ -144,7 +140,7 @@ class Browser:
 
     async def _connect(self, tab: Tab, url: str, options: dict[str, Any]) -> None:
         try:
-            async with self.session.ws_connect(url, **options) as tab.socket:
+            async with self._session.ws_connect(url, **options) as tab.socket:
                 async for message in tab.socket:
                     _remember(tab, json.loads(message.data))
                 tab.code = tab.socket.close_code
