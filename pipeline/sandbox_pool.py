@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import selectors
+import select
 import subprocess
 import sys
 import threading
@@ -51,8 +51,9 @@ class Sandbox:
             )
         except OSError as error:
             raise SandboxAwayError("no process for tenants' templates can be started") from error
+        self._used = 0.0  # seconds of processor before the question that is under way
         try:
-            self._read(monotonic() + START_SECONDS)
+            self._used = json.loads(self._read(monotonic() + START_SECONDS))["used"]
         except (LostError, OSError, TimeoutError) as error:
             self.end()
             raise SandboxAwayError("the process for tenants' templates does not start") from error
@@ -69,13 +70,12 @@ class Sandbox:
             LostError: it ended, or was ended because it took too long.
             SandboxAwayError: it got no processor in time; it was ended.
         """
-        before = self._cpu_seconds()
         deadline = monotonic() + seconds
         try:
             self._write(frame_of(question), deadline)
             answer: dict[str, Any] = json.loads(self._read(deadline))
         except TimeoutError:
-            used = self._cpu_seconds() - before
+            used = self._cpu_seconds() - self._used
             self.end()
             if used < LEAST_CPU:
                 raise SandboxAwayError("the machine is too busy for tenants' templates") from None
@@ -83,6 +83,7 @@ class Sandbox:
         except (OSError, LostError):
             self.end()
             raise LostError("takes more time or memory than a template may") from None
+        self._used = answer.pop("used", 0.0)
         return answer
 
     def end(self) -> None:
@@ -106,7 +107,7 @@ class Sandbox:
             try:
                 rest = rest[os.write(pipe, rest) :]
             except BlockingIOError:
-                _await(pipe, selectors.EVENT_WRITE, deadline)
+                _await(pipe, select.POLLOUT, deadline)
 
     def _read(self, deadline: float) -> bytes:
         head = self._exactly(LENGTH, deadline)
@@ -118,7 +119,7 @@ class Sandbox:
     def _exactly(self, count: int, deadline: float) -> bytes:
         found = bytearray()
         while len(found) < count:
-            _await(self._pipes[1], selectors.EVENT_READ, deadline)
+            _await(self._pipes[1], select.POLLIN, deadline)
             piece = os.read(self._pipes[1], count - len(found))
             if not piece:
                 raise LostError
@@ -213,7 +214,7 @@ def pool() -> Pool:
 def _await(pipe: int, event: int, deadline: float) -> None:
     """Raises TimeoutError when nothing happens until then."""
     left = deadline - monotonic()
-    with selectors.PollSelector() as selector:
-        selector.register(pipe, event)
-        if left <= 0 or not selector.select(left):
-            raise TimeoutError
+    waiting = select.poll()
+    waiting.register(pipe, event)
+    if left <= 0 or not waiting.poll(left * 1000):
+        raise TimeoutError
