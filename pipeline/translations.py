@@ -166,7 +166,7 @@ def _of_code() -> Iterator[Found]:
 
 
 def _labels() -> Iterable[str]:
-    """Names of fields, types, channels and levels."""
+    """Names of fields, types, groups, channels and levels."""
     types = shipped().event_types.values()
     fields = {name for event_type in types for name in (*event_type.key, *event_type.secret)}
     for sample in sample_events():
@@ -174,7 +174,10 @@ def _labels() -> Iterable[str]:
         if listed is None or listed.template == "default":
             fields |= sample["data"].keys()
         fields |= {key for value in sample["data"].values() if isinstance(value, dict) for key in value}
-    return {label(name) for name in (*fields, *(one.name for one in types), *CHANNELS, *Severity, *Priority)}
+    return {
+        label(name)
+        for name in (*fields, *(one.name for one in types), *shipped().groups, *CHANNELS, *Severity, *Priority)
+    }
 
 
 def main() -> None:
