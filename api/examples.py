@@ -136,7 +136,8 @@ PREFERENCES: Final = [
         "event": None,
         "customer_id": None,
         "channels": {**dict.fromkeys(CHANNELS, True), "sms": False},
-        "cadence": "instant",
+        "cadence": "daily",
+        "cadences": {"telegram": "instant"},
         "locked": ["identity.password-changed"],
     },
     {
@@ -144,7 +145,8 @@ PREFERENCES: Final = [
         "event": "order.created",
         "customer_id": "0192f0c1-2f6a-7b1e-8e55-6f1f3c1a9d01",
         "channels": {"email": False},
-        "cadence": "instant",
+        "cadence": None,
+        "cadences": {},
         "locked": [],
     },
 ]

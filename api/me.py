@@ -47,8 +47,9 @@ def own_record(caller: User) -> Response:
 def change_own_record(caller: User, body: JsonBody) -> Response:
     """Change the fields that are named; null clears one. No others than these are the caller's to change.
 
-    Messages come in the language of `locale`. `time_zone`, `quiet_hours` and `digest` are kept for whoever reads them:
-    no message waits for them.
+    Messages come in the language of `locale`. In `quiet_hours` only what is critical or owed to the user is heard, by
+    the clock of `time_zone`; the rest comes at their end, several as one message. `digest` says when what the
+    preferences want in a digest is sent: a cron line, hourly, daily or weekly. It all counts for what is held already.
     """
     for name in body if isinstance(body, Mapping) else ():
         if name not in OWN:

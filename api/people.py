@@ -47,7 +47,10 @@ BODY: Final[dict[str, Any]] = {
         "locale": TEXT,
         "time_zone": TEXT,
         "quiet_hours": {"type": ["object", "null"], "properties": {"from": TEXT, "to": TEXT}},
-        "digest": {"type": ["object", "null"], "properties": {"cron": TEXT}},
+        "digest": {
+            "type": ["object", "null"],
+            "properties": {"cron": {**TEXT, "description": "A cron line, hourly, daily or weekly."}},
+        },
         "disabled_channels": LIST,
         "roles": {**LIST, "description": "Routes name them."},
         "customers": {**LIST, "description": "UUIDs of the customers that this user belongs to."},

@@ -11,9 +11,10 @@ from api.answers import Json
 from api.body import JsonBody, described
 from api.errors import Problem, failing_as, invalid, not_found
 from api.examples import PREFERENCES, answered
+from domain.hold import HOLDABLE
 from domain.vocabulary import CHANNEL_ALIASES, CHANNELS
 from models.scope import transaction_of
-from pipeline.preference_changes import MOST_ENTRIES, About, InvalidPreferenceError
+from pipeline.preference_changes import CADENCES, MOST_ENTRIES, About, InvalidPreferenceError
 from pipeline.preferences import get_preferences, put_preferences
 
 router = APIRouter(tags=["preferences"])
@@ -29,9 +30,20 @@ CODES: Final[dict[About, str]] = {
 }
 
 SWITCH: Final = {"type": ["boolean", "null"], "description": "null: as the less specific entry says."}
+CADENCE: Final = {
+    "enum": [*CADENCES, None],
+    "description": "How often: at once, at every full hour, with each digest, with the first digest of a week."
+    " null: as the less specific entry says.",
+}
+CADENCES_BY_CHANNEL: Final = {
+    "type": "object",
+    "properties": dict.fromkeys(HOLDABLE, CADENCE),
+    "additionalProperties": False,
+    "description": "How often on one channel, where it differs from `cadence`.",
+}
 ENTRY: Final = {
     "type": "object",
-    "required": ["group", "channels"],
+    "required": ["group"],
     "properties": {
         "group": {"type": "string", "description": "A group of the catalogue."},
         "event": {"type": ["string", "null"], "description": "One event type of the group; null: all of them."},
@@ -45,10 +57,8 @@ ENTRY: Final = {
             "properties": dict.fromkeys((*CHANNELS, *CHANNEL_ALIASES), SWITCH),
             "additionalProperties": False,
         },
-        "cadence": {
-            "enum": ["instant"],
-            "description": "Summaries (hourly, daily, weekly) are refused: none are sent here.",
-        },
+        "cadence": CADENCE,
+        "cadences": CADENCES_BY_CHANNEL,
     },
 }
 BODY: Final = described(
@@ -61,6 +71,9 @@ BODY: Final = described(
         "no emails about billing": {"preferences": [{"group": "billing", "channels": {"email": False}}]},
         "but for one event type": {
             "preferences": [{"group": "billing", "event": "billing.payment-failed", "channels": {"email": True}}]
+        },
+        "billing once a day, but by Telegram at once": {
+            "preferences": [{"group": "billing", "cadence": "daily", "cadences": {"telegram": "instant"}}]
         },
         "as the group says again": {
             "preferences": [{"group": "billing", "event": "billing.payment-failed", "channels": {"email": None}}]
@@ -85,7 +98,8 @@ def preferences(caller: User) -> Response:
 def change_preferences(caller: User, body: JsonBody) -> Response:
     """Change the entries that are named, all or none; what they do not name stays. Answers all of them.
 
-    It counts from now on, also for what waits to be sent already. An entry as the answer shows it can be sent back.
+    It counts from now on, also for what waits to be sent already or is held for a digest. An entry as the answer shows
+    it can be sent back.
     """
     try:
         with failing_as(*NOT_UPDATED), transaction_of(caller.tenant) as connection:
