@@ -16,7 +16,7 @@ import pytest
 
 from tests.api.test_access import is_problem
 from tests.support.access import CALLERS, NAMESAKE, NEEDS, OTHERS, Need, answers
-from tests.support.api import running
+from tests.support.api import client_of, running
 from tests.support.planted import (
     OTHER_TENANT,
     OTHERS_CUSTOMER,
@@ -62,10 +62,7 @@ def planted(
 @pytest.fixture(scope="module")
 def callers(planted: Planted) -> Iterator[Mapping[str, httpx.Client]]:
     """A client for each of them."""
-    made = {
-        caller: httpx.Client(base_url=planted.api.url, headers=planted.headers[caller], timeout=30, trust_env=False)
-        for caller in CALLERS
-    }
+    made = {caller: client_of(planted.api.url, planted.headers[caller]) for caller in CALLERS}
     yield made
     for client in made.values():
         client.close()

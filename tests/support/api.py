@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,16 +50,11 @@ class Api:
     def client(self, role: str | None = "admin", tenant: str = "default", **headers: str) -> httpx.Client:
         """A client that comes with a key of that role; without any identity for None."""
         identity = {} if role is None else {"Authorization": f"Bearer {self.key(role, tenant)}"}
-        return httpx.Client(base_url=self.url, headers={**identity, **headers}, timeout=30, trust_env=False)
+        return client_of(self.url, {**identity, **headers})
 
     def user(self, user_id: str, tenant: str = "default", **claims: Any) -> httpx.Client:
         """A client with a user's token."""
-        return httpx.Client(
-            base_url=self.url,
-            headers={"Authorization": f"Bearer {token(user_id, tenant, **claims)}"},
-            timeout=30,
-            trust_env=False,
-        )
+        return client_of(self.url, {"Authorization": f"Bearer {token(user_id, tenant, **claims)}"})
 
     def key(self, role: str, tenant: str = "default") -> str:
         """The plain text of a key, made at first use."""
@@ -112,6 +107,11 @@ def token(user_id: Any, tenant: Any = "default", *, secret: str = JWT_SECRET, **
     return jwt.encode(kept, secret, algorithm="HS256")
 
 
+def client_of(url: str, headers: Mapping[str, str]) -> httpx.Client:
+    """A client on loopback. Without `verify=False` each would spend 23 ms on reading certificates that none needs."""
+    return httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False, verify=False)
+
+
 @contextmanager
 def running(database_url: str, tmp_path: Any, app: str = "api.app:app", **settings: str) -> Iterator[Api]:
     """An API on a database, with further settings by their names in the environment."""
@@ -142,7 +142,7 @@ def _await_start(url: str, process: Started, log: Any) -> None:
     def answers() -> bool:
         assert process.poll() is None, log.read_text()
         try:
-            return httpx.get(f"{url}/health/live", timeout=2, trust_env=False).status_code == 200
+            return httpx.get(f"{url}/health/live", timeout=2, trust_env=False, verify=False).status_code == 200
         except httpx.HTTPError:
             return False
 
