@@ -136,9 +136,7 @@ def _statement(channel: str, picks: str) -> TextClause:
     suppressed = why_suppressed("c") if channel in _SUPPRESSIBLE else "NULL"
     only_if = "NULL" if channel == "in_app" else _ONLY_IF
     return text(
-        _CLAIM.format(
-            picks=picks, suppressed=suppressed, only_if=only_if, locale=_LOCALE, columns=columns, joins=joins
-        )
+        _CLAIM.format(picks=picks, suppressed=suppressed, only_if=only_if, locale=_LOCALE, columns=columns, joins=joins)
     )
 
 
