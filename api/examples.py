@@ -137,7 +137,7 @@ PREFERENCES: Final = [
         "customer_id": None,
         "channels": {**dict.fromkeys(CHANNELS, True), "sms": False},
         "cadence": "daily",
-        "cadences": {"telegram": "instant"},
+        "cadences": {},
         "locked": ["identity.password-changed"],
     },
     {
