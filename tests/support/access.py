@@ -49,6 +49,8 @@ NEEDS: Final[dict[str, Need]] = {
     "GET /v1/dead-letters": Need("operator"),
     "POST /v1/dead-letters/replay": Need("operator"),
     "POST /api/cron/retries": Need("operator"),
+    "GET /v1/digest": Need("operator"),
+    "PUT /v1/digest": Need("admin"),
     "GET /v1/statistics": Need("operator"),
     "GET /v1/audit": Need("admin"),
     "GET /v1/users": Need("operator"),
