@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import psycopg
 import structlog
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event
 
 from config.settings import SettingsError, settings
 from models.engine import engine, new_engine, transaction
@@ -17,7 +17,7 @@ from models.wall import FORBIDDEN, MISSING_ROLE, ROLE, SETTING
 
 log = structlog.get_logger(__name__)
 
-NAME_TENANTS: Final = text(f"SELECT set_config('{SETTING}', :tenants, true)")
+NAME_TENANTS: Final = f"SELECT set_config('{SETTING}', %(tenants)s, true)"
 
 
 def new_scoped_engine(*, pool_size: int = 5) -> Engine:
@@ -66,7 +66,7 @@ def unscoped_transaction() -> Iterator[Connection]:
 
 def name_tenants(connection: Connection, tenants: Iterable[str]) -> None:
     """Say whose rows the rest of the transaction may see."""
-    connection.execute(NAME_TENANTS, {"tenants": _array(tenants)})
+    connection.exec_driver_sql(NAME_TENANTS, {"tenants": _array(tenants)})
 
 
 def dispose() -> None:
