@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import Empty
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import kombu
 import pytest
@@ -324,6 +324,33 @@ def test_a_message_that_comes_twice_happens_once_and_one_that_is_no_event_is_kep
     assert len([received for received in receivers.webhook.received if received.target == f"/{tenant}"]) == 2
     kept = site.rows("SELECT source, error, payload FROM rejections WHERE error LIKE 'severity%%'")
     assert any(tenant.encode() in bytes(row["payload"]) for row in kept)
+
+
+@pytest.mark.mission("B-16")
+def test_what_a_tenant_wants_once_a_day_arrives_as_one_mail(
+    site: Installation, receivers: Receivers, tenant: str
+) -> None:
+    """No beat runs here: the workers find by themselves what is due."""
+    ann = {"email": f"{tenant}@example.org", "roles": ["operations"], "time_zone": "Europe/Berlin"}
+    site.set_up(tenant, users={"ann": ann}, digest={"cadences": [{"group": "obligations", "cadence": "daily"}]})
+    site.publish(
+        [{"type": "ssl_expiry", "tenant": tenant, "severity": "low", "data": {"host": f"h{n}"}} for n in range(3)]
+    )
+    wait_until(lambda: len(site.deliveries(tenant=tenant, status="held")) == 3, site.standing)
+    # The morning comes.
+    assert site.rows("UPDATE holds SET release_at = now() WHERE tenant = %(tenant)s RETURNING user_id", tenant=tenant)
+    wait_until(lambda: site.deliveries(tenant=tenant, template="digest", status="sent"), site.standing)
+    (digest,) = site.deliveries(tenant=tenant, template="digest")
+    told = site.deliveries(tenant=tenant, channel="email", reason="folded")
+    assert [one["folded_into"] for one in told] == [UUID(digest["id"])] * 3
+    mail = email.message_from_bytes(arrived(receivers.mail.received, digest["id"]).body, policy=email.policy.SMTP)
+    plain = mail.get_body(("plain",))
+    assert plain is not None
+    words = plain.get_content()
+    assert all(f"h{number}" in words for number in range(3))
+    assert [one for one in receivers.mail.received if one.target == ann["email"]] == [
+        arrived(receivers.mail.received, digest["id"])
+    ]
 
 
 def arrived(received: list[Received], key: str) -> Received:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from models.engine import transaction
 from pipeline.acknowledge import acknowledge
+from pipeline.digest_defaults import put_digest
 from pipeline.ledger import read_event
 from pipeline.provider_accounts import put_account
 from pipeline.push_tokens import register
@@ -35,6 +36,8 @@ def set_up(connection: Connection, tenant: str, wanted: dict[str, Any]) -> dict[
             register(connection, **by, user_id=user_id, body=body)
     for provider, body in wanted.get("accounts", {}).items():
         put_account(connection, **by, provider=provider, body=body)
+    if "digest" in wanted:
+        put_digest(connection, **by, body=wanted["digest"])
     for name, body in wanted.get("routes", {}).items():
         put_route(connection, **by, name=name, body=body)
     return {
