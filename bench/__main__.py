@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -15,16 +16,20 @@ from rich.console import Console
 
 from bench.candidates import Bench, Receiver, Run
 from bench.idle import idle
+from bench.inbox import inbox
+from bench.inbox import show as show_inbox
+from bench.live import live
+from bench.live import show as show_live
 from bench.plan import MEASUREMENTS, Measurement
 from bench.process import BenchmarkError
 from bench.report import as_json, show
 from bench.rounds import run_rounds
 from bench.servers import running_servers
 
-IDLE = "idle"
-NAMES = (*(one.name for one in MEASUREMENTS), IDLE)
-# Filling a database with a million deliveries takes a minute, so a quick run does without.
-SLOW = ("bellwire_empty", "bellwire_million")
+IDLE, LIVE, INBOX = "idle", "live", "inbox"
+NAMES = (*(one.name for one in MEASUREMENTS), LIVE, INBOX, IDLE)
+# Filling a database with a million deliveries or notifications takes a minute, so a quick run does without.
+SLOW = ("bellwire_empty", "bellwire_million", INBOX)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
@@ -52,6 +57,17 @@ def _measure(
         run_rounds(bench, measurements, rounds, runs, quick=quick, say=lambda text: console.print(f"[dim]{text}"))
 
 
+def _measure_parts(names: Sequence[str], parts: dict[str, Any], *, quick: bool, say: Callable[[str], None]) -> None:
+    """What is no rate, each on servers of its own."""
+    if LIVE in names:
+        parts[LIVE] = live(seconds=5 if quick else 20, say=say)
+    if INBOX in names:
+        parts[INBOX] = inbox(rounds=50 if quick else 200, say=say)
+    if IDLE in names:
+        say("the whole product, idle")
+        parts[IDLE] = idle(seconds=10 if quick else 30)
+
+
 def main(
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Two short rounds; nothing with a million rows.")] = False,
@@ -65,22 +81,24 @@ def main(
     names = _chosen(only or [], quick=quick)
     rounds = min(rounds, 2) if quick else rounds
     runs: dict[str, list[Run]] = {}
-    idling: dict[str, Any] | None = None
+    parts: dict[str, Any] = {}
     failure = ""
     try:
         chosen = [one for one in MEASUREMENTS if one.name in names]
         # The million rows come last and on servers of their own, so that nothing else shares the machine with them.
         for part in ([one for one in chosen if one.name not in SLOW], [one for one in chosen if one.name in SLOW]):
             _measure(part, rounds, runs, quick=quick, console=progress)
-        if IDLE in names:
-            progress.print("[dim]the whole product, idle")
-            idling = idle(seconds=10 if quick else 30)
+        _measure_parts(names, parts, quick=quick, say=lambda text: progress.print(f"[dim]{text}"))
     except BenchmarkError as error:
         failure = str(error)
-    results = as_json(runs, idling, rounds, failure)
+    results = as_json(runs, parts, rounds, failure)
     if json_file is not None:
         json_file.write_text(json.dumps(results, indent=2) + "\n")
-    show(results, Console() if sys.stdout.isatty() else Console(width=120))
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    show(results, console)
+    for name, show_part in ((LIVE, show_live), (INBOX, show_inbox)):
+        if results[name]:
+            show_part(results[name], console)
     if failure:
         progress.print(f"[red]{failure}")
         raise typer.Exit(1)

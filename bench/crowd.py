@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 REQUEST: Final = (
     "GET {path} HTTP/1.1\r\nHost: bellwire\r\nAuthorization: Bearer {token}\r\n{more}"
@@ -25,7 +25,8 @@ UPGRADE: Final = (
 OPENED: Final = {"sse": b"HTTP/1.1 200 ", "websocket": b"HTTP/1.1 101 "}
 # RFC 6455, section 5.2: final frames of a client, masked with zeros, which changes nothing.
 PING: Final = b'\x81\x8f\0\0\0\0{"type":"ping"}'
-PONG: Final = b"\x8a\x80\0\0\0\0"
+PONG: Final = b"\x8a"
+MASK: Final = bytes(4)
 SENT_AT: Final = re.compile(rb"ns(\d{9,})")
 OPENING: Final = 64  # connections that are being opened at a time
 PAUSES: Final = (0.05, 1.0)  # seconds until a client that was cut off comes back
@@ -130,8 +131,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the stream, after what it has already."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = made = cast("asyncio.Transport", transport)  # uvloop's is none by its class
         self._heard = time.monotonic()
         self._buffer = b""
         self._answered = False
@@ -144,7 +144,7 @@ class Client(asyncio.Protocol):
             more += f"Last-Event-ID: {self._last}\r\n"
         elif self._last is not None:
             path += f"?since={self._last}"
-        transport.write(REQUEST.format(path=path, token=self._token, more=more).encode())
+        made.write(REQUEST.format(path=path, token=self._token, more=more).encode())
 
     def data_received(self, data: bytes) -> None:
         """Take in what is whole."""
@@ -203,7 +203,8 @@ class Client(asyncio.Protocol):
                 self._take_message(content)
             elif code == 9:
                 assert self._transport
-                self._transport.write(PONG)
+                # With what the ping says, or the server takes it for no answer and closes after 40 seconds.
+                self._transport.write(PONG + bytes([0x80 | len(content)]) + MASK + content)
             elif code == 8:
                 self._abort()
 

@@ -83,7 +83,7 @@ def compared(comparison: Comparison, runs: Runs) -> dict[str, Any]:
     }
 
 
-def as_json(runs: Runs, idle: Mapping[str, Any] | None, rounds: int, failure: str = "") -> dict[str, Any]:
+def as_json(runs: Runs, parts: Mapping[str, Any], rounds: int, failure: str = "") -> dict[str, Any]:
     """Everything that was measured, and why it ended early if it did."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -91,7 +91,9 @@ def as_json(runs: Runs, idle: Mapping[str, Any] | None, rounds: int, failure: st
         "rounds": rounds,
         "measurements": {one.name: measured(one, runs[one.name]) for one in MEASUREMENTS if runs.get(one.name)},
         "ratios": {one.name: compared(one, runs) for one in COMPARISONS if runs.get(one.over) and runs.get(one.under)},
-        "idle": idle,
+        "live": parts.get("live"),
+        "inbox": parts.get("inbox"),
+        "idle": parts.get("idle"),
         "failure": failure or None,
     }
 
