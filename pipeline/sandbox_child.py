@@ -34,7 +34,8 @@ from pipeline.template_check import checked
 CPU_SECONDS: Final = 0.5  # for one question; a healthy template needs a thousandth
 MEMORY: Final = 128 * 2**20  # bytes beyond what is used when it starts
 FILES: Final = 16  # that may be open while a language is read; none while a template runs
-MOST_COMPILED: Final = 500
+MOST_CHARACTERS: Final = 2_000_000  # of templates that are kept compiled; some ten bytes each
+MOST_LANGUAGES: Final = 500
 STYLED: Final = "<style"
 
 
@@ -43,11 +44,17 @@ class TooSlowError(BaseException):
 
 
 class Flawed(Exception):  # noqa: N818 - it is what the template is
-    """What is wrong with a template, and where. `is_sure`: whatever it is filled with."""
+    """What is wrong with a template, and where.
 
-    def __init__(self, part: str, line: int | None, reason: str, *, is_sure: bool = True) -> None:
+    `is_sure`: whatever it is filled with. `is_spent`: the memory of this process is used up, perhaps by others.
+    """
+
+    def __init__(
+        self, part: str, line: int | None, reason: str, *, is_sure: bool = True, is_spent: bool = False
+    ) -> None:
         super().__init__(reason)
         self.is_sure = is_sure
+        self.is_spent = is_spent
         self.shown = {"part": part, "line": line, "reason": reason}
 
 
@@ -60,6 +67,7 @@ class Desk:
         for locale in self.languages.known():
             self.languages.of(locale, None)
         self._compiled: dict[str, dict[str, Template]] = {}
+        self._characters = 0  # of the sources of what is compiled
         self._spoken: dict[tuple[str | None, str | None, str], Language] = {}
 
     def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +88,7 @@ class Desk:
         try:
             return self._check(question) if question["do"] == "check" else {"said": self._render(question)}
         except Flawed as flawed:
-            return {"flaw": flawed.shown}
+            return {"flaw": flawed.shown, "spent": flawed.is_spent}
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
 
@@ -112,8 +120,10 @@ class Desk:
     def _render(self, question: Mapping[str, Any]) -> dict[str, str]:
         version, body = question["version"], question["body"]
         if version not in self._compiled:
-            if len(self._compiled) >= MOST_COMPILED:
+            self._characters += sum(map(len, body.values()))
+            if self._characters > MOST_CHARACTERS:
                 self._compiled.clear()
+                self._characters = sum(map(len, body.values()))
             self._compiled[version] = self._compile(question["channel"], body)
         wanted = {part: self._compiled[version][part] for part in question["parts"]}
         values = dict.fromkeys(wanted, question["values"])
@@ -141,7 +151,7 @@ class Desk:
         """The recipient's language. What it needs is read from files now: none can be opened afterwards."""
         key = locale, zone, words
         if key not in self._spoken:
-            if len(self._spoken) >= MOST_COMPILED:
+            if len(self._spoken) >= MOST_LANGUAGES:
                 self._spoken.clear()
             resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
             try:
@@ -174,7 +184,7 @@ def _answer(desk: Desk, frame: bytes) -> dict[str, Any]:
     except TooSlowError:  # between two pieces of work
         return {"flaw": {"part": "", "line": None, "reason": _TOO_SLOW}}
     except Exception as error:  # a bug of ours, or memory that is used up between two pieces of work
-        return {"flaw": {"part": "", "line": None, "reason": _reason(error)}}
+        return {"flaw": {"part": "", "line": None, "reason": _reason(error)}, "spent": _is_spent()}
 
 
 def _limit() -> None:
@@ -204,7 +214,8 @@ def _guarded(part: str, work: Callable[[], Any]) -> Any:
         line = _line(part, error.__traceback__)
         reason = _reason(error)
         is_sure = not isinstance(error, _BY_VALUES) or isinstance(error, SecurityError | TooMuchError)
-    raise Flawed(part, line, reason, is_sure=is_sure)
+        is_memory = isinstance(error, MemoryError)
+    raise Flawed(part, line, reason, is_sure=is_sure, is_spent=is_memory and _is_spent())
 
 
 def _reason(error: BaseException) -> str:
@@ -243,6 +254,14 @@ def _line(part: str, trace: TracebackType | None) -> int | None:
             line = template.get_corresponding_lineno(trace.tb_lineno)
         trace = trace.tb_next
     return line
+
+
+def _is_spent() -> bool:
+    """Whether it is this process that has no memory left, and not one template that wants too much at once."""
+    try:
+        return not bytearray(MEMORY // 2)
+    except MemoryError:
+        return True
 
 
 def _revived(values: Mapping[str, Any]) -> dict[str, Any]:

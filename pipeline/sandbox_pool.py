@@ -51,6 +51,7 @@ class Sandbox:
             )
         except OSError as error:
             raise SandboxAwayError("no process for tenants' templates can be started") from error
+        self.is_new = True  # nobody has asked it anything yet
         self._used = 0.0  # seconds of processor before the question that is under way
         try:
             self._used = json.loads(self._read(monotonic() + START_SECONDS))["used"]
@@ -84,6 +85,7 @@ class Sandbox:
             self.end()
             raise LostError("takes more time or memory than a template may") from None
         self._used = answer.pop("used", 0.0)
+        self.is_new = False
         return answer
 
     def end(self) -> None:
@@ -187,14 +189,26 @@ class Pool:
             sandbox.end()  # somebody else has killed it
 
     def _asked(self, sandbox: Sandbox, question: Mapping[str, Any]) -> dict[str, Any]:
+        """One that ran out of memory is replaced; what others have left in it must be nobody's fault."""
+        was_new = sandbox.is_new
+        answer = self._answer(sandbox, question)
+        if not answer.pop("spent", False):
+            with self._lock:
+                self._free.append(sandbox)
+            return answer
+        sandbox.end()
+        if was_new:
+            return answer
+        self.started += 1
+        return self._asked(Sandbox(), question)
+
+    def _answer(self, sandbox: Sandbox, question: Mapping[str, Any]) -> dict[str, Any]:
         if question["do"] == "render":
             answer = sandbox.ask(json.dumps({**question, "body": None}).encode(), self.seconds)
             if "missing" in answer:
                 answer = sandbox.ask(json.dumps(question).encode(), self.seconds)
         else:
             answer = sandbox.ask(json.dumps(question).encode(), self.seconds)
-        with self._lock:
-            self._free.append(sandbox)
         return answer
 
 

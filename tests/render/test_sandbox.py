@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import threading
 from collections.abc import Iterator
@@ -99,12 +100,14 @@ NEVER = [
 def test_what_a_template_must_not_do_is_refused_with_line_and_reason(
     processes: Pool, told: dict[str, Any], source: str, line: int | None, reason: str
 ) -> None:
+    processes.ask(question("x", told))
+    before = processes.pids()
     flaw = processes.ask(question(source, told))["flaw"]
     assert flaw["part"] == "html"
     assert reason in flaw["reason"]
     assert line is None or flaw["line"] == line
     assert "hunter2" not in str(flaw)
-    assert processes.started == 1, "the process has outlived it"
+    assert processes.pids() == before, "the process has outlived it"
 
 
 @pytest.mark.parametrize(
@@ -152,6 +155,16 @@ def test_a_process_that_dies_is_replaced_and_a_healthy_one_is_kept(processes: Po
     wait_until(lambda: _is_gone(processes.pids()[0]), lambda: "the process")
     assert processes.ask(question("z", told))["said"] == [{"html": "z"}]
     assert processes.started == before + 2
+
+
+def test_memory_that_others_have_used_up_is_nobodys_fault(processes: Pool, told: dict[str, Any]) -> None:
+    processes.ask(question("x", told))
+    (pid,) = processes.pids()
+    used = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
+    resource.prlimit(pid, resource.RLIMIT_AS, (used + 2**20, used + 2**20))
+    said = processes.ask(question("{% set a = range(99999)|list %}{{ (a + a + a)|length }}", told))["said"]
+    assert said == [{"html": "299997"}]
+    assert processes.pids() != [pid]
 
 
 def test_a_process_that_gets_no_processor_says_nothing_of_the_template(processes: Pool, told: dict[str, Any]) -> None:
