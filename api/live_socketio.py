@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from time import time
 from typing import Any, Final
 
@@ -43,9 +42,7 @@ MESSAGES: Final = {401: "Authentication required", 429: "Too many connections", 
 
 
 def mount(app: FastAPI) -> None:
-    """Serve Socket.IO clients; without python-socketio there is no such address, and everything else is the same."""
-    if find_spec("socketio") is None:
-        return
+    """Serve Socket.IO clients."""
     app.mount(PATH, Sockets(settings().live_heartbeat))
 
 

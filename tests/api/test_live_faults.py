@@ -175,8 +175,6 @@ FRAMINGS = {
 def test_who_does_not_read_is_cut_off_and_nobody_else_notices(
     api: Api, own_valkey: Valkey, browser: Browser, framing: str
 ) -> None:
-    if framing == "socketio":
-        pytest.importorskip("socketio", reason="python-socketio is not installed")
     where, headers, said = FRAMINGS[framing]
     reader = browser.sse(api.url, "slow")
     with socket.socket() as stuck, redis.Redis.from_url(own_valkey.url) as client:

@@ -20,8 +20,6 @@ from tests.support.sockets import BOTH, PATH, Transport, begin_polling, close_so
 from tests.support.streams import Browser
 from tests.support.waiting import wait_until
 
-pytest.importorskip("socketio", reason="python-socketio is not installed")
-
 N = {"id", "type", "event", "title", "content", "link_url", "link_text", "read", "created_at"}
 
 _users = count(1)

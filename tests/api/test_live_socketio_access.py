@@ -14,8 +14,6 @@ from tests.support.sockets import PATH, begin_polling, close_socket, open_socket
 from tests.support.streams import Browser
 from tests.support.waiting import wait_until
 
-pytest.importorskip("socketio", reason="python-socketio is not installed")
-
 NOBODY = "Authentication required"
 
 
