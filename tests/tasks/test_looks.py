@@ -10,7 +10,9 @@ import pytest
 from models.engine import engine
 from pipeline.replay import replay
 from pipeline.template_body import Body
-from pipeline.templates import publish, save_draft
+from pipeline.template_sending import send_test
+from pipeline.template_trial import given
+from pipeline.templates import find_version, publish, save_draft
 from workers.receivers.script import Fault, Reply
 from workers.receivers.together import Receivers
 
@@ -135,3 +137,20 @@ def test_words_of_other_tenants_and_channels_are_as_shipped(u1: Any) -> None:
     template("Ours in a text message", ("ssl_failure", "sms", ""))
     assert tell(u1).template_version is None
     assert "Ours" not in mails(u1)[-1]["subject"]
+
+
+@pytest.mark.mission("A-18")
+def test_a_test_says_what_its_version_says_whatever_is_in_force(u1: Any) -> None:
+    template("<p>In force</p>")
+    parts = {"html": "<p>A draft about {{ data.host }}</p>", "subject": "Draft"}
+    with engine().begin() as connection:
+        saved = save_draft(connection, tenant="acme", place=EMAIL, body=Body(parts), actor="cli")
+        draft = find_version(connection, tenant="acme", place=EMAIL, number=saved["version"])
+        what = given("ssl_failure", {"host": "tried.example.org"})
+        to = (None, "look@example.org")
+        send_test(connection, tenant="acme", place=EMAIL, version=draft, to=to, what=what, actor="cli")
+        send_test(connection, tenant="acme", place=EMAIL, version=None, to=to, what=what, actor="cli")
+    assert look(u1).status == "sent"
+    said = {mail["subject"]: mail["html"] for mail in mails(u1)}
+    assert "A draft about tried.example.org" in said.pop("Draft")
+    assert "In force" not in "".join(said.values())
