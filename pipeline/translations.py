@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Found = tuple[str, str | tuple[str, ...], str | None]
 """Where it stands, what is said (singular and plural where it has both), and its context."""
 
+ROOT: Final = Path(__file__).resolve().parents[1]
+
 _CALLS: Final = ("_", "gettext", "ngettext", "pgettext", "npgettext")
 _IN_CODE: Final[dict[str, Any]] = {"gettext": None, "ngettext": (1, 2), "sentence": None}
 _PLACES: Final = re.compile(r"%\(\w+\)s|%%|\{[\w.]+\}")
@@ -54,6 +56,9 @@ def every(faces: Faces = SHIPPED) -> Iterator[Found]:
             yield from (
                 (at, said, context) for said, context in said_in(faces.environments[kind_of(path.name)], source)
             )
+    for path in sorted(ROOT.glob("api/pages/*.html")):
+        html = said_in(faces.environments["html"], path.read_text(encoding="utf-8"))
+        yield from ((f"api/pages/{path.name}", said, context) for said, context in html)
     yield from _of_code()
     for event_type in shipped().event_types.values():
         if event_type.title:
@@ -158,11 +163,11 @@ def _places(said: str) -> set[str]:
 def _of_code() -> Iterator[Found]:
     from babel.messages.extract import extract
 
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(each for room in ("api", "pipeline") for each in ROOT.glob(f"{room}/*.py")):
         source = path.read_bytes()
         if any(f"{name}(".encode() in source for name in _IN_CODE):
             for _, said, _, _ in extract("python", BytesIO(source), _IN_CODE):
-                yield f"pipeline/{path.name}", said, None
+                yield path.relative_to(ROOT).as_posix(), said, None
 
 
 def _labels() -> Iterable[str]:
