@@ -8,14 +8,11 @@ from functools import cache
 from typing import Any, Final
 
 import psycopg
-import structlog
 from sqlalchemy import Connection, Engine, event
 
 from config.settings import SettingsError, settings
 from models.engine import engine, new_engine, transaction
 from models.wall import FORBIDDEN, MISSING_ROLE, ROLE, SETTING
-
-log = structlog.get_logger(__name__)
 
 NAME_TENANTS: Final = f"SELECT set_config('{SETTING}', %(tenants)s, true)"
 
@@ -85,8 +82,7 @@ def _take_role(connection: psycopg.Connection[Any], *, strict: bool) -> bool:
         connection.rollback()
         if strict or error.sqlstate not in (MISSING_ROLE, FORBIDDEN):
             raise
-        log.warning("no_second_wall", problem=error.sqlstate)
-        return False
+        return False  # not logged at every checkout: /health/ready warns of it
     return True
 
 
