@@ -191,7 +191,7 @@ def _plans(engine: Engine) -> Iterator[tuple[str, list[str]]]:
 
 def _tells(line: str) -> bool:
     """What reads a table or an index, and how much of it."""
-    return "Scan using" in line or "Scan on" in line or "Heap Fetches" in line
+    return " using " in line or "Scan on" in line or "Heap Fetches" in line
 
 
 def show(results: Mapping[str, Any], console: Any) -> None:
