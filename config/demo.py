@@ -19,9 +19,10 @@ _SUBSCRIPTION: Final = re.compile(r"\{subscription:([\w-]+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """The demo tenant: `users`, `devices` and `webhooks` are the bodies that the API takes, by id and by name."""
+    """The demo tenant: its branding, and `users`, `devices` and `webhooks` by id and name, are bodies of the API."""
 
     tenant: str
+    branding: Mapping[str, Any]
     users: Mapping[str, Mapping[str, Any]]
     devices: Mapping[str, Sequence[Mapping[str, Any]]]
     webhooks: Mapping[str, Mapping[str, Any]]
@@ -39,7 +40,7 @@ def demo(webhook_url: str, subscribe: Callable[[str], str] | None = None) -> Dem
         for name, webhook in body["webhooks"].items()
     }
     devices = {user: list(_devices(listed, subscribe)) for user, listed in body["devices"].items()}
-    return Demo(body["tenant"], body["users"], devices, webhooks)
+    return Demo(body["tenant"], body["branding"], body["users"], devices, webhooks)
 
 
 def _devices(

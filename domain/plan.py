@@ -38,12 +38,16 @@ class PlannedDelivery:
 
 @dataclass(slots=True)
 class PlannedNotification:
-    """One recipient with the deliveries to him. `declared`: on what routes let them depend, by channel."""
+    """One recipient with the deliveries to him.
+
+    `declared`: on what routes let them depend, by channel. `template`: that of the leading route that tells him.
+    """
 
     person: Person
     audience: Audience
     deliveries: list[PlannedDelivery] = field(default_factory=list)
     declared: dict[str, When | None] = field(default_factory=dict)
+    template: str | None = None
 
 
 @dataclass(slots=True)
@@ -84,6 +88,7 @@ def plan(
     for route in routing.matched:
         for person, audience in recipients_of(route, event, event_type, find, result.skipped):
             planned, channels = told.setdefault(identity(person), (PlannedNotification(person, audience), {}))
+            planned.template = planned.template or route.template
             for channel in route.channels:
                 # A text message is for the worst, unless a route that tells this person says otherwise.
                 too_mild = channel == "sms" and event.severity.rank < route.sms_severity.rank

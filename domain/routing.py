@@ -46,7 +46,6 @@ class Routing:
     explanation: tuple[tuple[str, bool, str | None], ...]
     priority: Priority
     plan: Plan
-    template: str | None
 
 
 def resolve(routes: Iterable[Route], event_type: str, severity: Severity, branch: str | None) -> Routing:
@@ -65,7 +64,6 @@ def resolve(routes: Iterable[Route], event_type: str, severity: Severity, branch
         explanation=tuple(explanation),
         priority=Priority.CRITICAL if critical else telling[0].priority if telling else Priority.NORMAL,
         plan=Plan.SIMULTANEOUS if critical or not telling else telling[0].plan,
-        template=next((route.template for route in telling if route.template), None),
     )
 
 

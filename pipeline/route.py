@@ -141,8 +141,9 @@ def route(
             built=built if not tenant.channels else {**built, **dict.fromkeys(tenant.channels, True)},
             holding=_holding(one.event, event_type, routing, tenant),
         )
-        template = routing.template or event_type.template
-        told[one.event.id] = _told(one.event, event_type.group, template, tenant.look, routing, routing_id, decided)
+        told[one.event.id] = _told(
+            one.event, event_type.group, event_type.template, tenant.look, routing, routing_id, decided
+        )
     return told
 
 
@@ -203,13 +204,13 @@ def _told(
         routing_id,
         [{"recipient": s.recipient, "channel": s.channel, "reason": s.reason} for s in decided.skipped],
     )
-    said: dict[tuple[str | None, str | None, str | None, bool], Words] = {}
+    said: dict[tuple[str, str | None, str | None, str | None, bool], Words] = {}
     for notification in decided.notifications:
-        person = notification.person
-        alike = (person.locale, person.time_zone, person.name, person.user_id is None)  # what the words may depend on
+        person, kind = notification.person, notification.template or template
+        alike = (kind, person.locale, person.time_zone, person.name, person.user_id is None)  # what words depend on
         if alike not in said:
-            said[alike] = words(event, template, person, look)
-        _add_notification(result, event, group, template, routing, notification, said[alike])
+            said[alike] = words(event, kind, person, look)
+        _add_notification(result, event, group, kind, routing, notification, said[alike])
     for delivery in decided.deliveries:
         result.deliveries.append(_delivery(event, None, None, delivery, template, routing))
     return result

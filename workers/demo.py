@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from config.catalogue import shipped
 from config.demo import demo, sample_events
+from pipeline.branding import put_brand
 from pipeline.envelope import parse_many
 from pipeline.publish import accept_only
 from pipeline.push_tokens import register
@@ -26,7 +27,7 @@ def feed(
 ) -> list[str]:
     """Set the demo tenant up and publish the sample events, unless it has events already.
 
-    Users and webhooks come only to a tenant without: what a person changed stays as it is.
+    Users, webhooks and a branding come only to a tenant without: what a person changed stays as it is.
 
     Args:
         webhook_url: where receivers for its webhooks listen; None: it gets no webhooks.
@@ -39,6 +40,8 @@ def feed(
     ensure_tenant(connection, sample.tenant, ACTOR)
     if _has(connection, "events", sample.tenant):
         return []
+    if not _has(connection, "branding", sample.tenant):
+        put_brand(connection, tenant=sample.tenant, body=sample.branding, actor=ACTOR)
     if not _has(connection, "users", sample.tenant):
         for user_id, user in sample.users.items():
             put_user(connection, tenant=sample.tenant, user_id=user_id, body=user, actor=ACTOR)
@@ -52,5 +55,5 @@ def feed(
     return [answer.id for answer in accept_only(connection, events)]
 
 
-def _has(connection: Connection, table: Literal["users", "webhooks", "events"], tenant: str) -> bool:
+def _has(connection: Connection, table: Literal["branding", "users", "webhooks", "events"], tenant: str) -> bool:
     return bool(connection.execute(text(HAS.format(table=table)), {"tenant": tenant}).scalar_one())

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from domain.catalogue import EventType, OnlyIf, Route, When
+from domain.catalogue import EventType, OnlyIf, Resolver, Route, When
 from domain.catalogue import Plan as RoutePlan
 from domain.conditions import STAGED_AFTER
 from domain.event import Event, Person
 from domain.plan import Plan, plan
 from domain.recipients import Skipped
 from domain.routing import resolve
-from domain.vocabulary import Reason, Severity
+from domain.vocabulary import Priority, Reason, Severity
 
 BUILT = {"email": True, "sms": True, "push": True, "in_app": True}
 PHONE = {"addresses": {"sms": "+4915112345678", "email": "u1@example.org"}}
@@ -151,3 +151,22 @@ def test_a_route_that_names_the_channel_without_a_condition_is_enough(
         assert [way.when for one in decided.notifications for way in one.deliveries if way.channel == "email"] == [
             expected
         ]
+
+
+@pytest.mark.mission("C-3", "A-12")
+@pytest.mark.parametrize(
+    ("routes", "template"),
+    [
+        pytest.param([{"template": "low"}, {"priority": Priority.HIGH, "template": "high"}], "high", id="the-leading"),
+        pytest.param([{"template": "low"}, {"priority": Priority.HIGH}], "low", id="the-leading-that-names-one"),
+        pytest.param([{}, {"recipients": (), "template": "added"}], None, id="not-one-that-only-adds-channels"),
+        pytest.param([{}], None, id="none"),
+    ],
+)
+def test_somebody_is_told_in_the_template_of_the_leading_route_that_tells_him(
+    decide: Callable[..., Plan], routes: list[dict[str, Any]], template: str | None
+) -> None:
+    to = {"recipients": (Resolver("user", users=("u1",)),), "channels": ("email",)}
+    made = [Route(str(number), **{**to, **route}) for number, route in enumerate(routes)]
+    (notification,) = decide(made, **PHONE).notifications
+    assert notification.template == template

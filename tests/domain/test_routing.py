@@ -93,18 +93,18 @@ def test_routes_lead_by_priority_then_own_then_name(routes: list[Route], order: 
 
 
 @pytest.mark.mission("C-3")
-def test_priority_plan_and_template_come_from_the_leading_route() -> None:
+def test_priority_and_plan_come_from_the_leading_route() -> None:
     leading = Route("a", priority=Priority.HIGH, plan=Plan.STAGED, template="ssl_expiry", recipients=TO)
     other = Route("b", plan=Plan.OFFLINE_EMAIL, template="digest", recipients=TO)
     routing = resolve([other, leading], "x", HIGH, None)
-    assert (routing.priority, routing.plan, routing.template) == (Priority.HIGH, Plan.STAGED, "ssl_expiry")
+    assert (routing.priority, routing.plan) == (Priority.HIGH, Plan.STAGED)
 
 
 def test_a_route_that_only_adds_channels_does_not_lead() -> None:
     adds = Route("adds", priority=Priority.CRITICAL, plan=Plan.STAGED, template="digest")
     tells = Route("tells", plan=Plan.OFFLINE_EMAIL, recipients=TO)
     routing = resolve([adds, tells], "x", HIGH, None)
-    assert (routing.priority, routing.plan, routing.template) == (Priority.NORMAL, Plan.OFFLINE_EMAIL, None)
+    assert (routing.priority, routing.plan) == (Priority.NORMAL, Plan.OFFLINE_EMAIL)
 
 
 @pytest.mark.mission("B-7")
@@ -116,9 +116,4 @@ def test_critical_severity_goes_at_once_and_first() -> None:
 
 def test_without_a_matching_route_nothing_leads() -> None:
     routing = resolve([Route("r", event="x")], "y", HIGH, None)
-    assert (routing.matched, routing.priority, routing.plan, routing.template) == (
-        (),
-        Priority.NORMAL,
-        Plan.SIMULTANEOUS,
-        None,
-    )
+    assert (routing.matched, routing.priority, routing.plan) == ((), Priority.NORMAL, Plan.SIMULTANEOUS)

@@ -72,16 +72,21 @@ def test_a_message_is_told_to_all_participants_except_who_wrote_it(world: Any) -
     ].skipped
 
 
-@pytest.mark.mission("A-12")
+@pytest.mark.mission("A-12", "A-13")
 def test_customers_and_operations_are_told_of_the_same_order_each_as_what_they_are(world: Any) -> None:
     world.user("buyer", email="buyer@example.org", customers=[CUSTOMER])
     world.user("op", email="op@example.org", roles=["operations"])
-    publish(world, {"type": "order.created", "customer_id": CUSTOMER, "data": {"order_id": "1"}})
-    rows = world.execute("SELECT recipient, audience, customer_id::text AS customer FROM notifications ORDER BY 1")
-    assert [(row.recipient, row.audience, row.customer) for row in rows] == [
-        ("buyer", "customer", CUSTOMER),
-        ("op", "admin", CUSTOMER),
+    data = {"order_id": "1", "order_number": "7", "customer": "Ana", "items": [{"name": "Disk", "quantity": 2}]}
+    publish(world, {"type": "order.created", "customer_id": CUSTOMER, "data": data})
+    rows = world.execute("""
+        SELECT n.recipient, audience, n.customer_id::text AS customer, title, content, d.template
+        FROM notifications n JOIN deliveries d ON d.notification_id = n.id AND channel = 'email' ORDER BY 1
+    """)
+    assert [(row.recipient, row.audience, row.customer, row.title, row.template) for row in rows] == [
+        ("buyer", "customer", CUSTOMER, "Order 7 received", "order.created"),
+        ("op", "admin", CUSTOMER, "New order 7 from Ana", "order.placed"),
     ]
+    assert all("2 × Disk" in row.content for row in rows)
 
 
 @pytest.mark.mission("C-5", "C-3")
