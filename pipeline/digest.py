@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
@@ -125,8 +126,11 @@ def gather(connection: Connection, now: datetime | None = None, most: int = MOST
     people = _people(connection, rows)
     groups: dict[_Group, list[Row[Any]]] = {}
     ends: list[_End] = []
+    wishes = {owner: _wishes(person) for owner, person in people.items()}
+    now = now or datetime.now(UTC)
     for row in rows:
-        over = _over(row, people.get((row.tenant, row.user_id)), now or datetime.now(UTC))
+        owner = row.tenant, row.user_id
+        over = _over(row, people.get(owner), wishes.get(owner), now)
         if over is not None:
             ends.append(_End(row.id, *over))
         else:
@@ -151,31 +155,38 @@ def _people(connection: Connection, rows: Iterable[Row[Any]]) -> dict[tuple[str,
     return {(row.tenant, row.id): row for row in connection.execute(WHO, {"users": users})}
 
 
-def _over(row: Row[Any], person: Row[Any] | None, now: datetime) -> tuple[DeliveryStatus, Reason] | None:
+def _wishes(person: Row[Any]) -> Callable[..., bool]:
+    """What a user wants; asked once for everything of a kind."""
+    entries = preference_entries(person.preferences)
+
+    @cache
+    def wanted(group: str, event: str, customer_id: str | None, channel: str) -> bool:
+        return wants(entries, group=group, event=event, customer_id=customer_id, channel=channel)
+
+    return wanted
+
+
+def _over(
+    row: Row[Any], person: Row[Any] | None, wishes: Callable[..., bool] | None, now: datetime
+) -> tuple[DeliveryStatus, Reason] | None:
     """Why a delivery need not be told any more."""
-    if person is None or not row.address:
+    if person is None or wishes is None or not row.address:
         return DeliveryStatus.CANCELLED, Reason.CANCELLED
-    is_wanted = _wishes(person, row.channel, row.customer_id)
-    wanted = is_wanted(row.group_name, row.type)  # what is owed to somebody is never held
+    is_wanted = wishes(row.group_name, row.type, row.customer_id, row.channel)  # what is owed is never held
     if row.reason == Reason.DIGEST:
-        wanted = wanted and is_wanted(DIGEST, DIGEST)
+        is_wanted = is_wanted and wishes(DIGEST, DIGEST, None, row.channel)
     over = no_longer_wanted(
         now=now,
         expires_at=row.expires_at,
         resolved=bool(row.resolved),
         cancelled=row.cancelled,
         acknowledged=bool(row.acknowledged),
-        wanted=wanted,
+        wanted=is_wanted,
         refused=_refused(row, person),
     )
     if over is None and row.seen:
         return DeliveryStatus.SUPPRESSED, Reason.SEEN
     return over
-
-
-def _wishes(person: Row[Any], channel: str, customer: str | None) -> Callable[[str, str], bool]:
-    entries = preference_entries(person.preferences)
-    return lambda group, event: wants(entries, group=group, event=event, customer_id=customer, channel=channel)
 
 
 def _refused(row: Row[Any], person: Row[Any]) -> Reason | None:

@@ -31,8 +31,10 @@ EVENT = """
 
 DELIVERY = """
     d.id::text AS id, d.tenant, d.event_id::text AS event_id, d.notification_id::text AS notification_id, d.channel,
-    d.provider, d.address, d.name, d.status, d.reason, d.due_at, d.created_at, d.sent_at, d.delivered_at, d.failed_at,
-    d.folded_into::text AS folded_into, e.type AS event, n.recipient"""
+    d.provider, d.address, d.name, d.status, d.reason, d.created_at, d.sent_at, d.delivered_at, d.failed_at,
+    d.folded_into::text AS folded_into, e.type AS event, n.recipient,
+    CASE WHEN d.status = 'held' AND d.due_at IS NULL
+        THEN (SELECT h.release_at FROM holds h WHERE h.delivery_id = d.id) ELSE d.due_at END AS due_at"""
 
 OF_DELIVERY = "JOIN events e ON e.id = d.event_id LEFT JOIN notifications n ON n.id = d.notification_id"
 

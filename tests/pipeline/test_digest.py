@@ -15,6 +15,7 @@ from domain.states import DeliveryStatus
 from pipeline.cancel import cancel_event
 from pipeline.digest import Gathered, gather
 from pipeline.ledger import explain_event
+from pipeline.moments import written
 from pipeline.overview import overview
 from pipeline.preferences import put_preferences
 from pipeline.users import delete_user
@@ -101,6 +102,17 @@ def test_what_waits_for_a_digest_is_told_in_one_message(ana: Any) -> None:
     assert (group["group"], digest.data["total"], digest.data["more"]) == ("obligations", 2, 0)
     assert ana.send("email") == [digest.id]
     assert {ana.notification(event, "ana")["status"] for event in (first, second)} == {"delivered"}
+
+
+@pytest.mark.parametrize(("who", "words"), [("ana", "next digest"), ("ben", "quiet hours are not over")])
+def test_whoever_asks_why_is_told_what_it_waits_for_and_until_when(request: Any, who: str, words: str) -> None:
+    world = request.getfixturevalue({"ana": "ana", "ben": "sleeper"}[who])
+    (event,) = world.publish(certificate())
+    (at,) = world.execute("SELECT release_at FROM holds")
+    with world.begin() as connection:
+        said = str(explain_event(connection, tenant="acme", event_id=event))
+    assert words in said
+    assert f"due at {written(at.release_at)}" in said
 
 
 @pytest.mark.mission("B-16")
