@@ -14,16 +14,23 @@ from api.errors import Problem, invalid, not_found
 from api.examples import answered
 from api.template_examples import PATH, PREVIEW, PREVIEW_BODY, SENT, TEST_BODY, WORDS, Locale
 from config.fields import Fields, check_list
-from domain.brand import DEFAULT_BRAND, Brand
 from models.scope import transaction_of
 from pipeline import template_sending, templates
-from pipeline.branding import read_brands
 from pipeline.custom import SandboxAwayError
 from pipeline.identifiers import check_uuid
 from pipeline.published import Place
 from pipeline.render import Content
 from pipeline.template_body import check_locale, check_place, check_whole, read_body
-from pipeline.template_trial import Happened, Trial, given, happened, nothing_known, samples, shipped_words, try_out
+from pipeline.template_trial import (
+    Background,
+    Happened,
+    Trial,
+    given,
+    happened,
+    read_background,
+    shipped_words,
+    try_out,
+)
 from tasks.bells import ring_deliveries
 
 router = APIRouter(tags=["templates"])
@@ -56,15 +63,15 @@ def preview_template(
     locales = _locales(body.get("locales"), place)
     parts: Any = words.parts
     with transaction_of(caller.tenant) as connection:
-        brand = read_brands(connection, [caller.tenant])[caller.tenant]
-        what = _what(connection, caller, event, body)
+        background = read_background(connection, caller.tenant, event)
+        what = _what(connection, background, body)
         if not parts:
             parts = _stored(connection, caller, place, body.get("version"))
     if words.parts:
         check_whole(place[1], words)
-    trials = [tried(place, parts, [what], caller, locale=each, brand=brand) if parts else None for each in locales]
+    trials = [tried(place, parts, [what], background, locale=each) if parts else None for each in locales]
     contents = [
-        trial.contents[0] if trial else shipped_words(place, what, tenant=caller.tenant, locale=each, brand=brand)
+        trial.contents[0] if trial else shipped_words(place, what, background, each)
         for each, trial in zip(locales, trials, strict=True)
     ]
     shown = [_shown(each, content) for each, content in zip(locales, contents, strict=True)]
@@ -90,13 +97,15 @@ def send_template(caller: Admin, event: str, channel: str, body: JsonBody, local
         version = templates.find_version(connection, tenant=caller.tenant, place=place, number=number)
         if version is None and number is not None:
             raise not_found("version")
+        background = read_background(connection, caller.tenant, event)
         sent = template_sending.send_test(
             connection,
             tenant=caller.tenant,
             place=place,
             version=version,
             to=to,
-            what=_what(connection, caller, event, body),
+            what=_what(connection, background, body),
+            background=background,
             actor=caller.actor,
             remote=caller.remote,
         )
@@ -111,19 +120,19 @@ def _locales(listed: Any, place: Place) -> list[str | None]:
     return [check_locale(one, at) or None for at, one in check_list(listed, "locales", length=MOST_LOCALES)]
 
 
-def _what(connection: Connection, caller: Caller, event: str, body: Any) -> Happened:
+def _what(connection: Connection, background: Background, body: Any) -> Happened:
     """What a template is filled with: the event or the data that was named, else a sample."""
     if body.get("event_id") is not None:
         if body.get("data") is not None:
             raise invalid("event_id", "cannot be given beside data")
         event_id = check_uuid(body["event_id"], "event_id")
-        found = happened(connection, tenant=caller.tenant, event=event, event_id=event_id)
+        found = happened(connection, background, event_id)
         if found is None:
-            raise not_found(f"event of the type {event}")
+            raise not_found(f"event of the type {background.listed.name}")
         return found
     if body.get("data") is not None:
-        return given(event, body["data"])
-    return next(iter(samples(event)), None) or nothing_known(event)
+        return given(background, body["data"])
+    return background.cases[0]
 
 
 def _stored(connection: Connection, caller: Caller, place: Place, version: object) -> Any:
@@ -143,15 +152,14 @@ def tried(
     place: Place,
     parts: Any,
     what: list[Happened],
-    caller: Caller,
+    background: Background,
     *,
     locale: str | None = None,
-    brand: Brand = DEFAULT_BRAND,
     strict: bool = True,
 ) -> Trial:
     """What came of a trial. Raises Problem 503 when it cannot be made at the moment, InvalidInputError on a flaw."""
     try:
-        return try_out(place, parts, what, tenant=caller.tenant, locale=locale, brand=brand, strict=strict)
+        return try_out(place, parts, what, background, locale=locale, strict=strict)
     except SandboxAwayError:
         detail = "Templates cannot be tried at the moment; please try again."
         raise Problem(503, "bellwire.sandbox_away", detail, headers={"Retry-After": "5"}) from None

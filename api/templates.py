@@ -19,7 +19,7 @@ from config.fields import Fields
 from models.scope import transaction_of
 from pipeline import templates
 from pipeline.template_body import check_place, check_whole, read_body
-from pipeline.template_trial import nothing_known, samples
+from pipeline.template_trial import read_background
 
 router = APIRouter(tags=["templates"])
 
@@ -63,8 +63,9 @@ def save_template(caller: Admin, event: str, channel: str, body: JsonBody, local
     """
     place = check_place(event, channel, locale)
     given_body = check_whole(place[1], read_body(place[1], body))
-    found = samples(event)
-    trial = tried(place, given_body.parts, found or [nothing_known(event)], caller, strict=bool(found))
+    with transaction_of(caller.tenant) as connection:
+        background = read_background(connection, caller.tenant, event)
+    trial = tried(place, given_body.parts, background.cases, background, strict=bool(background.samples))
     with transaction_of(caller.tenant) as connection:
         draft = templates.save_draft(
             connection, tenant=caller.tenant, place=place, body=given_body, actor=caller.actor, remote=caller.remote

@@ -8,20 +8,17 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 from uuid_utils import uuid7
 
-from config.catalogue import shipped
 from config.fields import Fields, check_text
 from domain.errors import InvalidInputError
 from domain.event import Person
 from domain.recipients import ADDRESS_FIELDS, Wish
 from domain.vocabulary import PRIORITIES, Priority
 from pipeline.audit import record
-from pipeline.branding import read_brands
 from pipeline.contacts import check_address
 from pipeline.document import document
-from pipeline.envelope import unlisted
 from pipeline.people import find_people
 from pipeline.published import Place, Published
-from pipeline.template_trial import Happened
+from pipeline.template_trial import Background, Happened
 
 ADDRESSES: Final = {channel: field for field, channel in ADDRESS_FIELDS.items()}
 MOST_DEVICES: Final = 20
@@ -66,6 +63,7 @@ def send_test(
     version: Published | None,
     to: tuple[str | None, str | None],
     what: Happened,
+    background: Background,
     actor: str,
     remote: str | None = None,
 ) -> dict[str, Any]:
@@ -80,7 +78,7 @@ def send_test(
     event, channel, _ = place
     if channel == "in_app":
         raise InvalidInputError("channel", "shows what it shows in the preview; an inbox takes no tests")
-    listed = shipped().event_types.get(event) or unlisted(event)
+    listed = background.listed
     person = _person(connection, tenant, channel, to)
     event_id, notification_id = str(uuid7()), str(uuid7())
     _add_event(connection, tenant, event, event_id, what)
@@ -110,7 +108,7 @@ def send_test(
             "template": listed.template,
             "priority": PRIORITIES.index(Priority.HIGH),
             "version": version and version.id,
-            "brand": read_brands(connection, [tenant])[tenant].version,
+            "brand": background.brand.version,
             "deliveries": document(rows),
         },
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,10 +14,12 @@ from config.catalogue import TITLE_PLACE, shipped
 from config.demo import sample_events
 from config.settings import settings
 from domain.brand import DEFAULT_BRAND, Brand
+from domain.catalogue import EventType
 from domain.errors import InvalidInputError
 from domain.vocabulary import Severity
+from pipeline.branding import read_brands
 from pipeline.context import context
-from pipeline.custom import PARTS, SandboxAwayError, plain
+from pipeline.custom import PARTS, plain
 from pipeline.envelope import unlisted
 from pipeline.published import Place
 from pipeline.render import Content, Context, render
@@ -42,6 +44,21 @@ class Happened:
     condition: str = "firing"
     occurred_at: datetime = field(default_factory=lambda: datetime(2026, 11, 20, 9, 0, tzinfo=UTC))
     branch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What is known of an event type of a tenant's: its entry, samples that people would believe, and the brand."""
+
+    tenant: str
+    listed: EventType
+    samples: list[Happened]
+    brand: Brand = DEFAULT_BRAND
+
+    @property
+    def cases(self) -> list[Happened]:
+        """What a template is tried with: the samples, or an event without data."""
+        return self.samples or [Happened({}, self.listed.severity)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,38 +99,25 @@ class _Said:
         return self._said[self._parts[name]]
 
 
-def samples(event: str) -> list[Happened]:
-    """Sample events of a type; none for a type that has none."""
+def read_background(connection: Connection, tenant: str, event: str) -> Background:
+    """What is known of an event type, as of now."""
     listed = shipped().event_types.get(event) or unlisted(event)
-    found = [sample for sample in sample_events() if sample["type"] == event][:MOST_SAMPLES]
-    return [
-        Happened(
-            one.get("data", {}), Severity(one.get("severity", listed.severity)), one.get("status", "firing"),
-            branch=one.get("branch"),
-        )
-        for one in found
-    ]  # fmt: skip
+    return Background(tenant, listed, _samples(listed), read_brands(connection, [tenant])[tenant])
 
 
-def nothing_known(event: str) -> Happened:
-    """An event without data."""
-    return Happened({}, (shipped().event_types.get(event) or unlisted(event)).severity)
-
-
-def given(event: str, data: object) -> Happened:
+def given(background: Background, data: object) -> Happened:
     """An event with this data. Raises InvalidInputError."""
     if not isinstance(data, Mapping):
         raise InvalidInputError("data", "must be a JSON object")
-    return Happened(data, nothing_known(event).severity)
+    return Happened(data, background.listed.severity)
 
 
-def happened(connection: Connection, *, tenant: str, event: str, event_id: str) -> Happened | None:
+def happened(connection: Connection, background: Background, event_id: str) -> Happened | None:
     """An event of the tenant's that has happened; None when there is none of this type."""
-    row = connection.execute(EVENT, {"tenant": tenant, "id": event_id}).first()
-    if row is None or row.type != event:
+    row = connection.execute(EVENT, {"tenant": background.tenant, "id": event_id}).first()
+    if row is None or row.type != background.listed.name:
         return None
-    listed = shipped().event_types.get(event) or unlisted(event)
-    data = mask(row.data, listed.secret)  # who tries templates out need not know the password
+    data = mask(row.data, background.listed.secret)  # who tries templates out need not know the password
     return Happened(data, Severity(row.severity), row.condition, row.occurred_at, row.branch)
 
 
@@ -121,10 +125,9 @@ def try_out(
     place: Place,
     parts: Mapping[str, str],
     what: Sequence[Happened],
+    background: Background,
     *,
-    tenant: str,
     locale: str | None = None,
-    brand: Brand = DEFAULT_BRAND,
     strict: bool = True,
 ) -> Trial:
     """Parse, check and fill a template. Blocks for up to some seconds; needs no database.
@@ -136,9 +139,9 @@ def try_out(
         InvalidInputError: naming the part, the line and the reason.
         SandboxAwayError: no process could be had for it.
     """
-    event, channel, own_locale = place
-    contexts = [_context(event, one, tenant, locale or own_locale or None, brand) for one in what]
-    kind = (shipped().event_types.get(event) or unlisted(event)).template
+    _, channel, own_locale = place
+    contexts = [_context(background, one, locale or own_locale or None) for one in what]
+    kind = background.listed.template
     values = [_told(channel, kind, one, parts) for one in contexts]
     answer = _asked(
         {
@@ -146,7 +149,7 @@ def try_out(
             "version": None,
             "channel": channel,
             "body": dict(parts),
-            "known": _known(event, values[0]),
+            "known": _known(background, values[0]),
             "values": values,
             "strict": strict,
             "locale": locale or own_locale or None,
@@ -162,11 +165,9 @@ def try_out(
     return Trial(answer["warnings"], contents)
 
 
-def shipped_words(place: Place, what: Happened, *, tenant: str, locale: str | None, brand: Brand) -> Content:
+def shipped_words(place: Place, what: Happened, background: Background, locale: str | None) -> Content:
     """What the shipped template says."""
-    event, channel, _ = place
-    kind = (shipped().event_types.get(event) or unlisted(event)).template
-    return render(channel, kind, _context(event, what, tenant, locale, brand))
+    return render(place[1], background.listed.template, _context(background, what, locale))
 
 
 def in_words(flaw: Mapping[str, Any]) -> str:
@@ -196,7 +197,16 @@ def _told(channel: str, kind: str, made: Context, parts: Mapping[str, str]) -> d
     return {part: noted.values[part] for part in parts}
 
 
-def _known(event: str, told: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _samples(listed: EventType) -> list[Happened]:
+    """Sample events of a type; none for a type that has none."""
+    found = [one for one in sample_events() if one["type"] == listed.name][:MOST_SAMPLES]
+    return [
+        Happened(one.get("data", {}), Severity(one.get("severity", listed.severity)), one.get("status", "firing"))
+        for one in found
+    ]
+
+
+def _known(background: Background, told: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The names that a template may use, and the fields of those whose fields are known."""
     values: dict[str, Any] = {}
     for one in told.values():
@@ -204,39 +214,37 @@ def _known(event: str, told: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     known: dict[str, Any] = {name: {"fields": [], "open": True} for name in values}
     for name in ("event", "user", "brand"):
         known[name] = {"fields": sorted(values[name] or ()), "open": False}
-    known["data"] = {"fields": sorted(_fields(event)), "open": True}
+    known["data"] = {"fields": sorted(_fields(background)), "open": True}
     return known
 
 
-def _fields(event: str) -> set[str]:
-    """The fields of `data` that samples and the catalogue name; nothing for a type that nobody listed."""
-    listed = shipped().event_types.get(event)
-    found = {name for one in samples(event) for name in one.data}
-    if listed is None or not found:
+def _fields(background: Background) -> set[str]:
+    """The fields of `data` that samples and the entry name; nothing where there are no samples."""
+    listed = background.listed
+    found = {name for one in background.samples for name in one.data}
+    if not found:
         return set()
     places = {place.partition(".")[0] for place in TITLE_PLACE.findall(listed.title)}
     return {*found, *listed.key, *listed.secret, *places, *ALWAYS_FIELDS}
 
 
-def _context(event: str, what: Happened, tenant: str, locale: str | None, brand: Brand) -> Context:
+def _context(background: Background, what: Happened, locale: str | None) -> Context:
     """As a delivery has it, for a person whom there is not."""
-    public = settings().public_url.rstrip("/")
-    return context(
+    listed, public = background.listed, settings().public_url.rstrip("/")
+    made = context(
         event_id="00000000-0000-7000-8000-000000000000",
-        event_type=event,
+        event_type=listed.name,
         severity=what.severity,
         condition=what.condition,
         occurred_at=what.occurred_at,
         branch=what.branch,
         data=json.loads(json.dumps(what.data)),
-        tenant=tenant,
+        tenant=background.tenant,
         user_id="sample",
         name="Robin Sample",
         locale=locale,
         unsubscribe_url=f"{public}/u/sample",
         preferences_url=f"{public}/inbox",
-        brand=brand,
+        brand=background.brand,
     )
-
-
-__all__ = ["Happened", "SandboxAwayError", "Trial", "given", "happened", "samples", "shipped_words", "try_out"]
+    return replace(made, secret=listed.secret, event=replace(made.event, title=listed.title))

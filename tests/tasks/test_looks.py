@@ -11,7 +11,7 @@ from models.engine import engine
 from pipeline.replay import replay
 from pipeline.template_body import Body
 from pipeline.template_sending import send_test
-from pipeline.template_trial import given
+from pipeline.template_trial import given, read_background
 from pipeline.templates import find_version, publish, save_draft
 from workers.receivers.script import Fault, Reply
 from workers.receivers.together import Receivers
@@ -146,10 +146,11 @@ def test_a_test_says_what_its_version_says_whatever_is_in_force(u1: Any) -> None
     with engine().begin() as connection:
         saved = save_draft(connection, tenant="acme", place=EMAIL, body=Body(parts), actor="cli")
         draft = find_version(connection, tenant="acme", place=EMAIL, number=saved["version"])
-        what = given("ssl_failure", {"host": "tried.example.org"})
-        to = (None, "look@example.org")
-        send_test(connection, tenant="acme", place=EMAIL, version=draft, to=to, what=what, actor="cli")
-        send_test(connection, tenant="acme", place=EMAIL, version=None, to=to, what=what, actor="cli")
+        known = read_background(connection, "acme", "ssl_failure")
+        asked = {"what": given(known, {"host": "tried.example.org"}), "background": known, "actor": "cli"}
+        for version in (draft, None):
+            to = (None, "look@example.org")
+            send_test(connection, tenant="acme", place=EMAIL, version=version, to=to, **asked)
     assert look(u1).status == "sent"
     said = {mail["subject"]: mail["html"] for mail in mails(u1)}
     assert "A draft about tried.example.org" in said.pop("Draft")

@@ -13,7 +13,7 @@ from pipeline.custom import SandboxAwayError
 from pipeline.published import Place
 from pipeline.setup import check_tenant
 from pipeline.template_body import check_place, check_whole, read_body
-from pipeline.template_trial import Trial, nothing_known, samples, try_out
+from pipeline.template_trial import Background, Trial, read_background, try_out
 from workers.cli.app import app
 from workers.cli.output import JsonOption, counted, print_json, say, show_table, warn
 from workers.cli.stack import ACTOR, database
@@ -146,7 +146,7 @@ def _every(connection: Any, tenant: str) -> list[dict[str, Any]]:
 
 def _save(connection: Any, tenant: str, place: Place, found: Found, *, publish: bool) -> dict[str, Any]:
     body = check_whole(place[1], read_body(place[1], found.parts))
-    trial = _tried(tenant, place, found)
+    trial = _tried(read_background(connection, tenant, place[0]), place, found)
     draft = stored.save_draft(connection, tenant=tenant, place=place, body=body, actor=ACTOR)
     if publish:
         stored.publish(connection, tenant=tenant, place=place, number=draft["version"], actor=ACTOR)
@@ -154,11 +154,10 @@ def _save(connection: Any, tenant: str, place: Place, found: Found, *, publish: 
     return {**named, "version": draft["version"], "warnings": trial.warnings}
 
 
-def _tried(tenant: str, place: Place, found: Found) -> Trial:
+def _tried(background: Background, place: Place, found: Found) -> Trial:
     """A trial, with the files named in what is wrong."""
-    cases = samples(place[0])
     try:
-        trial = try_out(place, found.parts, cases or [nothing_known(place[0])], tenant=tenant, strict=bool(cases))
+        trial = try_out(place, found.parts, background.cases, background, strict=bool(background.samples))
     except InvalidInputError as error:
         raise StackError(f"{found.files.get(error.field, error.field)}: {error.problem}.") from None
     except SandboxAwayError as error:
