@@ -216,7 +216,7 @@ def _acknowledged(caller: Caller, notification_id: str, body: Any) -> dict[str, 
         raise not_found("notification", NOT_FOUND)
     if caller.user_id is not None:
         _show_unread(caller)  # who takes it has read it
-    return taken
+    return taken.notification
 
 
 def _reader(caller: Caller) -> Reader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
@@ -63,6 +64,19 @@ WHERE n.id = untaken.id RETURNING n.id::text
 """)
 
 
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """What came of it.
+
+    Attributes:
+        notification: N as it is now.
+        just_now: whether this call took it; False: somebody was faster, and nothing changed.
+    """
+
+    notification: dict[str, Any]
+    just_now: bool
+
+
 def acknowledge(
     connection: Connection,
     *,
@@ -73,7 +87,7 @@ def acknowledge(
     note: str | None,
     actor: str,
     remote: str | None = None,
-) -> dict[str, Any] | None:
+) -> Acknowledged | None:
     """Take the issue that a notification told of.
 
     Args:
@@ -82,8 +96,7 @@ def acknowledge(
             or false (for the recipient; a recipient who is no user cannot be silenced alone).
 
     Returns:
-        N as it is now; unchanged if somebody took it before. None when there is no such notification, or it is
-        somebody else's.
+        The notification; None when there is no such notification, or it is somebody else's.
 
     Raises:
         InvalidInputError: on ``note``.
@@ -93,6 +106,7 @@ def acknowledge(
     if found is None or (everyone is None and found.user_id != by_user_id):
         return None
     issue = connection.execute(LOCK_ISSUE, {"tenant": tenant, "fingerprint": found.fingerprint}).scalar()
+    after = None
     if found.ack_at is None:
         for_all = found.user_id is None or (found.audience == "admin" if everyone is None else everyone)
         whom = EVERYONE if for_all else found.user_id
@@ -101,7 +115,7 @@ def acknowledge(
             subject, action = found.id, "issue.acknowledge"
             record(connection, tenant=tenant, actor=actor, action=action, subject=subject, after=after, remote=remote)
     now = _find(connection, tenant, notification_id)
-    return None if now is None else notification_of(now)
+    return None if now is None else Acknowledged(notification_of(now), after is not None)
 
 
 def _check_note(note: str | None) -> None:

@@ -63,7 +63,7 @@ def acknowledge_by_link(
     if found is None:
         return None, False
     by = found.recipient if found.user_id is None else found.user_id
-    acknowledge(
+    taken = acknowledge(
         connection,
         tenant=link.tenant,
         notification_id=link.notification_id,
@@ -73,8 +73,7 @@ def acknowledge_by_link(
         actor=ACTOR,
         remote=remote,
     )
-    now = read_told(connection, link)
-    return now, found.ack_at is None and now is not None and now.taken_by == by
+    return read_told(connection, link), taken is not None and taken.just_now
 
 
 def _find(connection: Connection, link: Acknowledge) -> Row[Any] | None:

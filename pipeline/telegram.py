@@ -19,11 +19,10 @@ from sqlalchemy import Connection, Row, text
 from channels.markdown import TEXT_LIMIT, units
 from channels.telegram_calls import Call
 from config.settings import settings
-from pipeline.acknowledge import acknowledge
+from pipeline.acknowledge import Acknowledged, acknowledge
 from pipeline.audit import record
 from pipeline.faces import SHIPPED
 from pipeline.language import speaking
-from pipeline.moments import written
 from pipeline.sentences import gettext
 
 PREFIX: Final = "a:"
@@ -36,7 +35,7 @@ START: Final = re.compile(r"/(?:start|id)(?:@\w+)?(?:\s|$)", re.ASCII)
 
 # The chat that it was sent to, by its id, by its @name, or by the id that it has since a migration.
 FIND = text("""
-SELECT n.id::text, n.tenant, n.user_id, n.audience, n.ack_at, n.ack_by_user_id, now() AS moment,
+SELECT n.id::text, n.tenant, n.user_id, n.audience, n.ack_at, n.ack_by_user_id,
        (SELECT u.id FROM users u WHERE u.tenant = n.tenant AND u.telegram_chat_id = :sender
         ORDER BY u.id = coalesce(n.user_id, '') DESC, u.id LIMIT 1) AS presser,
        (SELECT u.locale FROM users u WHERE u.tenant = n.tenant AND u.id = n.user_id) AS locale,
@@ -115,7 +114,7 @@ def _answer_press(connection: Connection, press: _Press, account: str) -> Answer
         taken = _take(connection, found, press)
         if taken is None:
             return Answered((_toast(press, NOT_HERE),))
-        by, ours = str(taken["ack_by_user_id"]), taken["ack_at"] == written(found.moment)
+        by, ours = str(taken.notification["ack_by_user_id"]), taken.just_now
     else:
         by, ours = str(found.ack_by_user_id), False
     name = press.name if ours and found.presser is None else _name_of(connection, found.tenant, by)
@@ -142,7 +141,7 @@ def _find(connection: Connection, press: _Press, account: str) -> Row[Any] | Non
     return found if any(hmac.compare_digest(one, signature) for one in expected) else None
 
 
-def _take(connection: Connection, found: Row[Any], press: _Press) -> dict[str, Any] | None:
+def _take(connection: Connection, found: Row[Any], press: _Press) -> Acknowledged | None:
     """Acknowledge as the recipient might: for everyone, or for that user alone.
 
     None for an address without a user that was told as a customer: it cannot be silenced alone, and a customer does

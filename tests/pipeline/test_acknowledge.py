@@ -10,7 +10,7 @@ import pytest
 from config.settings import settings
 from domain import verdict
 from domain.errors import InvalidInputError
-from pipeline.acknowledge import acknowledge
+from pipeline.acknowledge import Acknowledged, acknowledge
 from pipeline.webhooks import put_webhook
 
 CUSTOMER = "6f1c2a9e-4b1d-4f0a-9c55-2f3f8f7c1a01"
@@ -29,6 +29,11 @@ def team(world: Any) -> Any:
 
 
 def take(world: Any, notification_id: str, by: str, **more: Any) -> dict[str, Any] | None:
+    taken = press(world, notification_id, by, **more)
+    return None if taken is None else taken.notification
+
+
+def press(world: Any, notification_id: str, by: str, **more: Any) -> Acknowledged | None:
     with world.begin() as connection:
         return acknowledge(
             connection,
@@ -144,8 +149,9 @@ def test_of_many_who_take_it_at_once_one_does(team: Any) -> None:
     (event_id,) = team.publish(SSL)
     ids = [team.notification(event_id, user)["id"] for user in ("ada", "bo")] * 4
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda pair: take(team, pair[1], ("ada", "bo")[pair[0] % 2]), enumerate(ids)))
-    assert len({answer and answer["ack_by_user_id"] for answer in answers}) == 1
+        answers = list(pool.map(lambda pair: press(team, pair[1], ("ada", "bo")[pair[0] % 2]), enumerate(ids)))
+    assert len({answer and answer.notification["ack_by_user_id"] for answer in answers}) == 1
+    assert [answer and answer.just_now for answer in answers].count(True) == 1
     assert len([row for row in team.audit() if row.action == "issue.acknowledge"]) == 1
 
 

@@ -53,12 +53,13 @@ def ack(
         )
         withdrawn = connection.execute(WITHDRAWN, {"id": notification_id}).scalar_one()
     assert taken is not None  # it was found in the same transaction
+    shown = taken.notification
     if json:
-        print_json(taken)
+        print_json(shown)
         return
-    say(f"{taken['title']}: taken by {taken['ack_by_user_id']} at {taken['ack_at']}.", "green")
-    if taken["ack_note"]:
-        say(f"Note: {taken['ack_note']}")
+    say(f"{shown['title']}: taken by {shown['ack_by_user_id']} at {shown['ack_at']}.", "green")
+    if shown["ack_note"]:
+        say(f"Note: {shown['ack_note']}")
     words = f"{counted(withdrawn, 'delivery', 'deliveries')} of this event withdrawn."
     say(words if withdrawn else "Nothing was left to withdraw.", "dim")
 
