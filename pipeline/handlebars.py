@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pipeline.handlebars_tree import Block, Comment, Content, HandlebarsError, Node, Partial, Tag, parse
+from pipeline.handlebars_nodes import Block, Comment, Content, HandlebarsError, Node, Partial, Tag
+from pipeline.handlebars_tree import parse
 
 __all__ = ["KNOWN", "HandlebarsError", "translated"]
 

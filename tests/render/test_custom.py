@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -11,9 +12,13 @@ import pytest
 from config.catalogue import TEMPLATES, shipped
 from config.demo import sample_events
 from pipeline.custom import PARTS, OwnTemplateError, render_custom
+from pipeline.faces import SHIPPED
+from pipeline.language import SPOKEN
 from pipeline.published import Published
-from pipeline.render import render
+from pipeline.render import Person, render
 from pipeline.sandbox_pool import pool
+from pipeline.sentences import gettext
+from pipeline.wording import moment, money
 from tests.render.conftest import Make, make
 
 ONE_OF_EACH = ("billing.payment-failed", "order.created", "provisioning.completed", "chat_message", "ssl_failure")
@@ -104,3 +109,24 @@ def test_threads_share_the_processes(context: Make) -> None:
     said = asyncio.run(at_once())
     assert [one.text.split(".")[0] for one in said] == [f"host-{number}" for number in range(40)]
     assert len(pool().pids()) <= 2
+
+
+@pytest.mark.parametrize(
+    ("locale", "zone"),
+    [
+        ("de", "Europe/Berlin"),
+        ("de-CH", "America/St_Johns"),
+        ("en-GB", "Asia/Tokyo"),
+        ("xx", "Mars/Olympus"),
+        (None, None),
+    ],
+)
+def test_dates_and_money_are_written_as_the_recipient_does(context: Make, locale: str | None, zone: str | None) -> None:
+    made = replace(context("ssl_failure", {"host": "a"}), user=Person("u", "U", locale, zone))
+    source = "{{ event.occurred_at|moment }} | {{ '1280'|money('JPY') }} | {{ _('Reference') }}"
+    before = SPOKEN.set(SHIPPED.languages.of(locale, zone))
+    try:
+        expected = " | ".join((moment(made.event.occurred_at), money("1280", "JPY"), gettext("Reference")))
+    finally:
+        SPOKEN.reset(before)
+    assert render_custom(own("email", html=source), "email", made).html == expected
