@@ -15,6 +15,8 @@ import typer
 from rich.console import Console
 
 from bench.candidates import Bench, Receiver, Run
+from bench.digest import digest_costs
+from bench.digest import show as show_digest
 from bench.idle import idle
 from bench.inbox import inbox
 from bench.inbox import show as show_inbox
@@ -26,8 +28,8 @@ from bench.report import as_json, show
 from bench.rounds import run_rounds
 from bench.servers import running_servers
 
-IDLE, LIVE, INBOX = "idle", "live", "inbox"
-NAMES = (*(one.name for one in MEASUREMENTS), LIVE, INBOX, IDLE)
+IDLE, LIVE, INBOX, DIGEST = "idle", "live", "inbox", "digest"
+NAMES = (*(one.name for one in MEASUREMENTS), LIVE, INBOX, DIGEST, IDLE)
 # Filling a database with a million deliveries or notifications takes a minute, so a quick run does without.
 SLOW = ("bellwire_empty", "bellwire_million", INBOX)
 
@@ -63,6 +65,8 @@ def _measure_parts(names: Sequence[str], parts: dict[str, Any], *, quick: bool, 
         parts[LIVE] = live(seconds=5 if quick else 20, say=say)
     if INBOX in names:
         parts[INBOX] = inbox(rounds=50 if quick else 200, say=say)
+    if DIGEST in names:
+        parts[DIGEST] = digest_costs(people=500 if quick else 10_000, items=20, say=say)
     if IDLE in names:
         say("the whole product, idle")
         parts[IDLE] = idle(seconds=10 if quick else 30)
@@ -96,7 +100,7 @@ def main(
         json_file.write_text(json.dumps(results, indent=2) + "\n")
     console = Console() if sys.stdout.isatty() else Console(width=120)
     show(results, console)
-    for name, show_part in ((LIVE, show_live), (INBOX, show_inbox)):
+    for name, show_part in ((LIVE, show_live), (INBOX, show_inbox), (DIGEST, show_digest)):
         if results[name]:
             show_part(results[name], console)
     if failure:

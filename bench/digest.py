@@ -1,4 +1,4 @@
-"""What a digest costs beside telling its items one by one: `python -m bench.digest [--people N] [--items N]`.
+"""What digests cost beside telling their items one by one: `python -m bench --only digest`.
 
 In one process and without a network: gathering, claiming, rendering and settling, the same on either side.
 """
@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-import typer
 from sqlalchemy import Engine, event, text
-
-os.environ.setdefault("BELLWIRE_SECRET_KEY", "x" * 40)
 
 from bench.people import TENANT
 from bench.process import BenchmarkError
@@ -60,12 +57,13 @@ class Cost:
     statements: tuple[int, ...] = ()
 
 
-def digest_costs(people: int, items: int, say: Callable[[str], object] = print) -> dict[str, Any]:
+def digest_costs(people: int, items: int, say: Callable[[str], object]) -> dict[str, Any]:
     """Both sides on servers of their own.
 
     Raises:
         BenchmarkError: somebody was not told, or told twice.
     """
+    os.environ.setdefault("BELLWIRE_SECRET_KEY", "x" * 40)  # the links in mails are signed
     with running_servers() as servers:
         servers.execute("postgres", "CREATE DATABASE digest")
         url = servers.database_url("digest")
@@ -149,14 +147,11 @@ def _sent(engine: Engine, cost: Cost) -> Cost:
     return cost
 
 
-def main(
-    people: Annotated[int, typer.Option(min=1, max=100_000)] = 10_000,
-    items: Annotated[int, typer.Option(min=1, max=1_000)] = 20,
-) -> None:
-    """Print the figures as a line each."""
-    for name, value in digest_costs(people, items).items():
-        print(f"{name}: {value}")
-
-
-if __name__ == "__main__":
-    typer.run(main)
+def show(results: Mapping[str, Any], console: Any) -> None:
+    """Print the figures."""
+    told = f"{results['people']:,} people with {results['items']} items each"
+    console.print(f"Digests: {told}: {results['digest_seconds']:g} s; one by one {results['single_seconds']:g} s,")
+    statements = " or ".join(map(str, results["statements_by_round"]))
+    console.print(
+        f"{results['ratio']:g} times as long. Gathered in {results['rounds']} rounds of {statements} statements."
+    )

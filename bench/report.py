@@ -93,6 +93,7 @@ def as_json(runs: Runs, parts: Mapping[str, Any], rounds: int, failure: str = ""
         "ratios": {one.name: compared(one, runs) for one in COMPARISONS if runs.get(one.over) and runs.get(one.under)},
         "live": parts.get("live"),
         "inbox": parts.get("inbox"),
+        "digest": parts.get("digest"),
         "idle": parts.get("idle"),
         "failure": failure or None,
     }
