@@ -56,9 +56,10 @@ AS_SHIPPED: Final = Made(DEFAULT_BRAND, None)
 
 
 class Looks:
-    """The looks that this process has seen."""
+    """The looks that this process has seen. `most`: of how many tenants, before all are read again."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_KEPT) -> None:
+        self._most = most
         self._known: dict[str, Look] = {}
 
     def look_up(self, connection: Connection, tenants: Iterable[str]) -> dict[str, Look]:
@@ -66,11 +67,13 @@ class Looks:
         asked = sorted(set(tenants))
         versions = {row.id: row.version for row in connection.execute(VERSIONS, {"tenants": asked})}
         changed = [one for one in asked if one in versions and self._version(one) != versions[one]]
+        found = {one: self._known[one] for one in asked if one in self._known}
         if changed:
-            if len(self._known) > MOST_KEPT:
-                self._known.clear()
-            self._known |= read_looks(connection, {tenant: versions[tenant] for tenant in changed})
-        return {tenant: self._known.get(tenant, SHIPPED_LOOK) for tenant in asked}
+            anew = read_looks(connection, {tenant: versions[tenant] for tenant in changed})
+            # Another thread reads beside this one: what is forgotten must not go missing in either.
+            self._known = anew if len(self._known) > self._most else {**self._known, **anew}
+            found |= anew
+        return {tenant: found.get(tenant, SHIPPED_LOOK) for tenant in asked}
 
     def _version(self, tenant: str) -> int | None:
         known = self._known.get(tenant)
