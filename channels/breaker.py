@@ -65,8 +65,10 @@ class Breakers:
         fail_max: int = FAIL_MAX,
         reset_timeout: float = RESET_TIMEOUT,
         probe_seconds: float = PROBE_SECONDS,
+        down: float = DOWN,
     ) -> None:
         self._client = client
+        self._down = down
         self._shared = RedisBreakers(client, fail_max, reset_timeout, probe_seconds) if client else None
         self._memory = MemoryBreakers(fail_max, reset_timeout, probe_seconds)
         self._down_until = 0.0
@@ -150,8 +152,8 @@ class Breakers:
 
     def _went_down(self, error: redis.RedisError) -> None:
         """Fail once, not for every batch; what is in the pool is of no use after this."""
-        self._down_until = time.monotonic() + DOWN
-        log.warning("breakers_not_shared", problem=type(error).__name__, seconds=DOWN)
+        self._down_until = time.monotonic() + self._down
+        log.warning("breakers_not_shared", problem=type(error).__name__, seconds=self._down)
         if self._client is not None:
             self._client.connection_pool.disconnect(inuse_connections=False)
 

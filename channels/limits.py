@@ -18,7 +18,7 @@ import redis
 
 from channels.base import Limit
 from channels.limits_state import Rate, Room
-from channels.limits_windows import Full, Windows
+from channels.limits_windows import DOWN, Full, Windows
 
 MOST_WAIT: Final = 60.0  # seconds in the queue after which it is asked again: what was ahead may be gone by then
 MOST_PAUSE: Final = 3600.0  # seconds; then we see whether the provider still means it
@@ -53,10 +53,13 @@ class Limits:
     Args:
         overrides: amount and seconds of an account by its provider's name, instead of the declared limits of
             accounts; those by address stay. An amount of 0 means no limit.
+        down: seconds without another try after Redis did not answer.
     """
 
-    def __init__(self, client: redis.Redis | None, overrides: Mapping[str, tuple[int, int]]) -> None:
-        self._windows = Windows(client)
+    def __init__(
+        self, client: redis.Redis | None, overrides: Mapping[str, tuple[int, int]], down: float = DOWN
+    ) -> None:
+        self._windows = Windows(client, down)
         self._overrides = overrides
         self._queue = _Queue()
 

@@ -33,8 +33,9 @@ class Windows:
     `pauses` is what was last heard; every question about rates hears it anew.
     """
 
-    def __init__(self, client: redis.Redis | None) -> None:
+    def __init__(self, client: redis.Redis | None, down: float = DOWN) -> None:
         self._client = client
+        self._down = down
         self._shared = RedisWindows(client) if client else None
         self._own: Pauses = {}
         self._lock = threading.Lock()
@@ -108,8 +109,8 @@ class Windows:
 
     def _went_down(self, error: redis.RedisError) -> None:
         """Fail once, not for every batch; what is in the pool is of no use after this."""
-        self._down_until = time.monotonic() + DOWN
-        log.warning("limits_not_shared", problem=type(error).__name__, seconds=DOWN)
+        self._down_until = time.monotonic() + self._down
+        log.warning("limits_not_shared", problem=type(error).__name__, seconds=self._down)
         if self._client is not None:
             self._client.connection_pool.disconnect(inuse_connections=False)
 

@@ -16,7 +16,6 @@ import pytest
 from channels.base import Limit
 from channels.limits import CAP_SPREAD, MOST_PAUSE, MOST_WAIT, Ask, Caps, Limits
 from channels.limits_redis import PAUSED, PREFIX
-from channels.limits_windows import DOWN
 from config.connections import redis_client
 
 WINDOW = 30  # seconds: longer than any test
@@ -204,7 +203,7 @@ def hammer(url: str, account: str, seconds: float, results: Any) -> None:
 def test_processes_together_never_exceed_a_limit_in_any_window(servers, account):
     context = multiprocessing.get_context("spawn")
     results: Any = context.Queue()
-    workers = [context.Process(target=hammer, args=(servers["redis"], account, 2.5, results)) for _ in range(2)]
+    workers = [context.Process(target=hammer, args=(servers["redis"], account, 1.6, results)) for _ in range(2)]
     for worker in workers:
         worker.start()
     moments = sorted(moment for _ in workers for moment in results.get(timeout=60))
@@ -331,11 +330,11 @@ def test_what_others_paused_stays_paused_when_valkey_goes_away(servers, account,
 
 def test_when_valkey_is_back_it_is_used_again(servers, account, tmp_path):
     link = tmp_path / "redis.sock"
-    limits = Limits(redis_client(f"unix://{link}?db=1", "limits"), {})
+    limits = Limits(redis_client(f"unix://{link}?db=1", "limits"), {}, down=0.3)
     limits.admit(asks(account, 1, Limit(100, WINDOW)))
     link.symlink_to(servers["redis"].removeprefix("unix://").partition("?")[0])
     client = redis_client(servers["redis"], "limits")
-    end = time.monotonic() + DOWN + 2
+    end = time.monotonic() + 5
     while not client.keys(f"{PREFIX}*{account}*"):
         assert time.monotonic() < end
         limits.admit(asks(account, 1, Limit(100, WINDOW)))
