@@ -46,6 +46,14 @@ BRANDS: Final = {
     "yellow": replace(NORDLICHT, logo_url="", primary="#fde047", background="#fef9c3", text="#facc15"),
     "white on black": replace(NORDLICHT, logo_url="", primary="#ffffff", background="#000000", text="#ffffff"),
 }
+# Which have all parts between them: what a brand does to one it does to the others.
+DIFFERENT: Final = (
+    "order.created",
+    "provisioning.completed",
+    "provisioning.step-completed",
+    "ssl_failure",
+    "task.failed",
+)
 
 # Of each piece of text that is seen: what it says, its size, its colour and what is behind it; and what is too wide.
 LOOK: Final = """
@@ -75,8 +83,8 @@ LOOK: Final = """
 
 
 def mails(brand: Brand) -> Iterator[tuple[str, str]]:
-    """The sample of every event type as an email, one with everything that a mail can have, and one with nothing."""
-    for name in shipped().event_types:
+    """Samples as emails, of every event type as it is shipped, one with all that a mail can have, one with nothing."""
+    for name in shipped().event_types if brand is DEFAULT_BRAND else DIFFERENT:
         yield name, preview(tenant="demo", brand=brand, event=name, locale=None).html or ""
     sample = {"order_number": "SO-1", "customer": "A" * 80, "items": [{"name": "b" * 90, "amount": 10**12}] * 3}
     full = make(
