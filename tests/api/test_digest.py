@@ -51,3 +51,18 @@ def test_only_an_admin_changes_it(api: Api) -> None:
     with api.client("operator") as operator:
         assert operator.get(PATH).status_code == 200
         assert operator.put(PATH, json={}).status_code == 403
+
+
+def test_what_a_user_changes_counts_for_what_is_held_already(api: Api) -> None:
+    preferences = "/v1/notifications/preferences"
+    with api.client("admin") as admin, api.user("emil") as emil:
+        admin.put("/v1/users/emil", json={"email": "emil@example.org", "roles": ["operations"]})
+        emil.put(preferences, json={"preferences": [{"group": "obligations", "cadence": "weekly"}]})
+        api.route({"type": "ssl_expiry", "severity": "low", "data": {"host": "emil.example.org"}})
+        waits = "SELECT release_at <= now() AS now, release_at <= now() + interval '1 minute' AS soon FROM holds"
+        assert [tuple(row) for row in api.rows(waits)] == [(False, False)]
+        assert emil.patch("/v1/users/me", json={"digest": {"cron": "* * * * *"}}).status_code == 200
+        emil.put(preferences, json={"preferences": [{"group": "obligations", "cadence": "daily"}]})
+        assert [tuple(row) for row in api.rows(waits)] == [(False, True)]
+        emil.put(preferences, json={"preferences": [{"group": "obligations", "cadence": "instant"}]})
+        assert [tuple(row) for row in api.rows(waits)] == [(True, True)]
