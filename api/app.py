@@ -19,6 +19,7 @@ from api import (
     description,
     digest,
     errors,
+    event_types,
     events,
     health,
     inbox_page,
@@ -113,6 +114,7 @@ def _make() -> FastAPI:
         push_tokens,
         me,  # before {user_id}
         people,
+        event_types,
         routes,
         template_trials,
         templates,

@@ -11,17 +11,17 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.access import Caller, Operator, Publisher, publisher_of, revoked
 from api.answers import Json
-from api.body import LARGE, described, read_body
+from api.body import LARGE, described, parsed, read_body
 from api.errors import Problem, not_found
 from api.examples import ACCEPTED, CANCELLED, LEDGER, answered, listed
 from api.examples import EVENT as AN_EVENT
-from api.intake import Intake
+from api.publishing import submit
 from api.query import Optional, Page, uuid_in_path
-from config.catalogue import shipped
 from domain.event import Event
 from models.scope import transaction_of
 from pipeline.cancel import cancel_event
-from pipeline.envelope import MOST_EVENTS, EventIn, loads, parse_many
+from pipeline.envelope import MOST_EVENTS, EventIn, parse_many
+from pipeline.event_types import EventTypes
 from pipeline.idempotency import Slot
 from pipeline.intake import Refusal, Submission
 from pipeline.ledger import explain_event, list_events, read_event
@@ -66,12 +66,17 @@ async def publish_events(request: Request) -> Response:
     caller = await publisher_of(request)
     key = _idempotency_key(request)
     body = await read_body(request)
-    if len(body) > LARGE:
-        events, single = await run_in_threadpool(_events, body, caller.tenant)
-    else:
-        events, single = _events(body, caller.tenant)
-    intake: Intake = request.app.state.intake
-    taken = await intake.submit(_submission(caller, events, key, body), len(body), caller.publisher)
+    content = await parsed(body)
+    single = isinstance(content, Mapping) and "type" in content
+
+    async def read(types: EventTypes) -> Submission:
+        if len(body) > LARGE:
+            events = await run_in_threadpool(parse_many, content, tenant=caller.tenant, catalogue=types)
+        else:
+            events = parse_many(content, tenant=caller.tenant, catalogue=types)
+        return _submission(caller, events, key, body)
+
+    taken = await submit(request, caller, read, len(body))
     if taken is Refusal.REVOKED:
         raise revoked(request)
     if taken is Refusal.OTHER_BODY:
@@ -135,13 +140,6 @@ def take_back(caller: Publisher, event_id: str) -> Response:
     if cancelled is None:
         raise not_found("event")
     return Json(cancelled)
-
-
-def _events(body: bytes, tenant: str) -> tuple[list[Event], bool]:
-    """The events of a body, and whether it is a single one that gets a single answer."""
-    content = loads(body)
-    events = parse_many(content, tenant=tenant, catalogue=shipped().event_types)
-    return events, isinstance(content, Mapping) and "type" in content
 
 
 def _submission(caller: Caller, events: Sequence[Event], key: str | None, body: bytes) -> Submission:

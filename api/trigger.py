@@ -14,11 +14,10 @@ from api.answers import Json
 from api.body import JsonBody, described
 from api.errors import not_found
 from api.examples import answered
-from api.intake import Intake
-from config.catalogue import shipped
+from api.publishing import submit
 from config.settings import settings
-from domain.event import Event
 from pipeline.envelope import TypeName, Word, first_problem, parse
+from pipeline.event_types import EventTypes
 from pipeline.intake import Refusal, Submission
 
 router = APIRouter(tags=["development"])
@@ -71,15 +70,17 @@ async def trigger_notification(request: Request, caller: Admin, body: JsonBody) 
     There is no such address unless `BELLWIRE_ENABLE_TEST_ENDPOINTS` is on. The same again is told again. The users'
     preferences hold, and a template of the event may say it in words of its own.
     """
-    event = _event(body, caller.tenant)
-    intake: Intake = request.app.state.intake
-    size = len(event.data_json)
-    if await intake.submit(Submission([event], caller.key_id), size, caller.publisher) is Refusal.REVOKED:
+    made = _event(body)
+
+    async def read(types: EventTypes) -> Submission:
+        return Submission([parse(made, tenant=caller.tenant, catalogue=types)], caller.key_id)
+
+    if await submit(request, caller, read, len(str(made))) is Refusal.REVOKED:
         raise revoked(request)
     return Json(ANSWER)
 
 
-def _event(body: Any, tenant: str) -> Event:
+def _event(body: Any) -> dict[str, Any]:
     try:
         given = TriggerIn.model_validate(body)
     except ValidationError as error:
@@ -87,11 +88,10 @@ def _event(body: Any, tenant: str) -> Event:
     data = {"title": given.title, "content": given.content, "rec_type": given.rec_type, "rec_id": given.rec_id}
     if given.rec_type is not None and given.rec_id is not None:
         data["link_url"] = f"/{quote(given.rec_type, safe='')}/{quote(str(given.rec_id), safe='')}"
-    event = {
+    return {
         "type": given.event,
         "customer_id": given.customer_id,
         "recipients": given.user_ids,
         "data": {name: value for name, value in data.items() if value is not None},
         "fingerprint": str(uuid4()),  # never the same issue twice
     }
-    return parse(event, tenant=tenant, catalogue=shipped().event_types)

@@ -1,4 +1,4 @@
-"""Users, their roles, customers, webhooks and preferences, and the tenant's own routes."""
+"""Users, their roles, customers, webhooks and preferences, and the tenant's own routes and types."""
 
 from __future__ import annotations
 
@@ -104,6 +104,18 @@ class TenantRoute(Base):
     tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
     body: Mapped[dict[str, Any]]
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class TenantEventType(Base):
+    """A tenant's own event type, in the form of the contract; `sample`: the data of an example."""
+
+    __tablename__ = "event_types"
+
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    body: Mapped[dict[str, Any]]
+    sample: Mapped[dict[str, Any] | None]
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, TextClause, text
 
 from domain.vocabulary import CHANNELS
 from pipeline.bulkhead import Slots
+from pipeline.event_types import EventTypes
 from pipeline.fold import More
 from pipeline.looks import Made
 from pipeline.suppressions import why_suppressed
@@ -169,7 +170,8 @@ class Claim:
     """Deliveries that this worker may send until `expires` (the clock of time.monotonic).
 
     `more`: what was folded into some of them, `made`: what their words are made of, by delivery id. `present`: those of
-    their users, as tenant and id, who have a live connection, as far as a condition asks.
+    their users, as tenant and id, who have a live connection, as far as a condition asks. `event_types`: by tenant, as
+    far as anything asks; the shipped ones for the others.
     """
 
     token: int
@@ -179,6 +181,7 @@ class Claim:
     more: Mapping[str, More] = field(default_factory=dict)
     present: frozenset[tuple[str, str]] = frozenset()
     made: Mapping[str, Made] = field(default_factory=dict)
+    event_types: Mapping[str, EventTypes] = field(default_factory=dict)
 
 
 def claim(

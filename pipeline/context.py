@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from config.catalogue import shipped
 from config.settings import settings
 from domain.brand import DEFAULT_BRAND, Brand
 from domain.vocabulary import Severity
-from pipeline.envelope import unlisted
+from pipeline.event_types import SHIPPED_TYPES, EventTypes
 from pipeline.render import Context, EventView, Person
 
 
@@ -34,12 +33,13 @@ def context(
     more: tuple[str, ...] = (),
     more_count: int = 0,
     brand: Brand = DEFAULT_BRAND,
+    event_types: EventTypes = SHIPPED_TYPES,
 ) -> Context:
     """The context of one message. Links lead to the public URL and nowhere else.
 
     `more`: the titles of what was folded into it, at most 20; `more_count`: how many there are.
     """
-    listed = shipped().event_types.get(event_type) or unlisted(event_type)
+    listed = event_types.entry(event_type)
     return Context(
         event=EventView(event_id, event_type, severity, occurred_at, condition, branch, listed.title),
         data=data,

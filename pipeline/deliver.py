@@ -12,7 +12,6 @@ from uuid import UUID
 from sqlalchemy import Row
 
 from channels.base import Address, Attachment, Message, Template
-from config.catalogue import shipped
 from config.settings import settings
 from domain.catalogue import EventType
 from domain.event import Condition
@@ -24,7 +23,7 @@ from domain.verdict import Verdict, withdrawn
 from domain.vocabulary import PRIORITIES, SEVERITIES, Reason, Severity
 from pipeline.context import context
 from pipeline.custom import render_custom
-from pipeline.envelope import unlisted
+from pipeline.event_types import SHIPPED_TYPES, EventTypes
 from pipeline.fold import More
 from pipeline.links import acknowledge_url, unsubscribe_url
 from pipeline.looks import AS_SHIPPED, Made
@@ -38,7 +37,7 @@ NOTHING_MORE: Final = More(0, ())
 ACKNOWLEDGED_BY_BUTTON: Final = frozenset(SEVERITIES[Severity.HIGH.rank :])  # what somebody has to take
 
 
-def look_again(row: Row[Any], channel: str, now: datetime) -> Verdict | None:
+def look_again(row: Row[Any], channel: str, now: datetime, event_types: EventTypes = SHIPPED_TYPES) -> Verdict | None:
     """What a claimed delivery comes to if it is no longer wanted; None when it is to be sent."""
     if row.url is None and row.webhook_id is not None:
         return withdrawn(row.failures, DeliveryStatus.CANCELLED, Reason.NO_WEBHOOKS_CONFIGURED)
@@ -46,7 +45,7 @@ def look_again(row: Row[Any], channel: str, now: datetime) -> Verdict | None:
     cancelled = row.cancelled or not row.address  # whoever was erased has no address any more
     if not (row.expires_at or row.acknowledged or row.resolved or cancelled or row.preferences or refused):
         return None
-    listed = _listed(row)
+    listed = event_types.entry(row.type)
     wanted = listed.transactional or wants(
         preference_entries(row.preferences),
         group=listed.group,
@@ -75,10 +74,6 @@ def _refused(row: Row[Any], channel: str) -> Reason | None:
     return Reason.NO_TOKENS if channel == "push" and not row.token_is_good else None
 
 
-def _listed(row: Row[Any]) -> EventType:
-    return shipped().event_types.get(row.type) or unlisted(row.type)
-
-
 def message(row: Row[Any], channel: str, more: More = NOTHING_MORE, made: Made = AS_SHIPPED) -> Message:
     """The words of one delivery. In a tenant's own template it takes another process, and up to some seconds.
 
@@ -88,8 +83,9 @@ def message(row: Row[Any], channel: str, more: More = NOTHING_MORE, made: Made =
     """
     if channel == "webhook":
         return Message(row.id, row.tenant, row.event_id, row.type, row.notification_id, body=webhook_body(row))
-    to_be_taken = _is_to_be_taken(row)
-    unsubscribe = _unsubscribe(row, channel)
+    listed = made.event_types.entry(row.type)
+    to_be_taken = _is_to_be_taken(row, listed)
+    unsubscribe = _unsubscribe(row, channel, listed)
     told = context(
         event_id=row.event_id,
         event_type=row.type,
@@ -109,6 +105,7 @@ def message(row: Row[Any], channel: str, more: More = NOTHING_MORE, made: Made =
         more=more.titles,
         more_count=more.count,
         brand=made.brand,
+        event_types=made.event_types,
     )
     if made.template is None:
         said = render(channel, row.template, told)
@@ -148,19 +145,19 @@ def message(row: Row[Any], channel: str, more: More = NOTHING_MORE, made: Made =
             return plain
 
 
-def _is_to_be_taken(row: Row[Any]) -> bool:
+def _is_to_be_taken(row: Row[Any], listed: EventType) -> bool:
     """Whether somebody should say that he takes care of it; good news and small talk want no such thing."""
     return (
         row.notification_id is not None
         and row.condition == Condition.FIRING
         and row.severity in ACKNOWLEDGED_BY_BUTTON
-        and not _listed(row).transactional
+        and not listed.transactional
     )
 
 
-def _unsubscribe(row: Row[Any], channel: str) -> str | None:
+def _unsubscribe(row: Row[Any], channel: str, listed: EventType) -> str | None:
     """The one-click address of an email (RFC 8058); what is owed to somebody has none."""
-    if channel != "email" or _listed(row).transactional:
+    if channel != "email" or listed.transactional:
         return None
     return unsubscribe_url(tenant=row.tenant, user_id=row.user_id, address=row.address, event=row.type, channel=channel)
 
@@ -184,7 +181,7 @@ def webhook_body(row: Row[Any]) -> bytes:
     """
     at = row.occurred_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     user = "null" if row.user_id is None else json.dumps(row.user_id, ensure_ascii=False)
-    listed = shipped().event_types.get(row.type)
+    listed = SHIPPED_TYPES.get(row.type)
     data = row.data_json if listed is None or not listed.secret else _masked(row.data_json, listed.secret)
     return (
         f'{{"id":"{row.notification_id or row.event_id}","type":"{row.type}","userId":{user},'

@@ -8,13 +8,14 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from config.catalogue import GROUP_ALIASES, shipped
+from config.catalogue import GROUP_ALIASES
 from config.fields import Fields, check_list, check_word
 from domain.errors import InvalidInputError
 from domain.event import PreferenceEntry
 from domain.hold import NO_DEFAULTS, DigestDefaults
 from pipeline.audit import record
 from pipeline.contacts import check_cron, check_time_zone
+from pipeline.event_types import event_types_of
 from pipeline.preference_changes import MOST_ENTRIES, check_cadence, check_cadences
 from pipeline.setup import NOTE_CHANGE
 
@@ -53,7 +54,7 @@ def put_digest(
     Raises:
         InvalidInputError: naming the field, such as ``cadences[1].group``.
     """
-    changes = _changes(body)
+    changes = _changes(body, event_types_of(connection, tenant).by_group())
     before = {**EMPTY, **(connection.execute(LOCK, {"tenant": tenant}).scalar() or {})}
     after = {**before, **changes}
     connection.execute(STORE, {"tenant": tenant, "digest": json.dumps(after)})
@@ -71,7 +72,7 @@ def put_digest(
     return after
 
 
-def _changes(body: object) -> dict[str, Any]:
+def _changes(body: object, known: Mapping[str, Collection[str]]) -> dict[str, Any]:
     fields = Fields(body, "", tuple(EMPTY))
     assert isinstance(body, Mapping)  # Fields has seen to it
     changes: dict[str, Any] = {name: None for name in ("cron", "time_zone") if name in body}
@@ -81,7 +82,6 @@ def _changes(body: object) -> dict[str, Any]:
         changes["time_zone"] = check_time_zone(fields.raw("time_zone"), "time_zone")
     if "cadences" in body:
         given = body["cadences"] if body["cadences"] is not None else []
-        known = _known()
         entries = [_entry(entry, at, known) for at, entry in check_list(given, "cadences", length=MOST_ENTRIES)]
         _check_once(entries)
         changes["cadences"] = entries
@@ -107,11 +107,3 @@ def _check_once(entries: Collection[Mapping[str, Any]]) -> None:
         if key in seen:
             raise InvalidInputError(f"cadences[{place}]", f"names the same entry as cadences[{seen[key]}]")
         seen[key] = place
-
-
-def _known() -> dict[str, set[str]]:
-    """The event types of the catalogue by group."""
-    known: dict[str, set[str]] = {}
-    for one in shipped().event_types.values():
-        known.setdefault(one.group, set()).add(one.name)
-    return known

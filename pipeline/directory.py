@@ -21,7 +21,7 @@ from domain.hold import NO_DEFAULTS, DigestDefaults
 from domain.routing import Routing, resolve
 from domain.vocabulary import Severity
 from pipeline.digest_defaults import defaults_of
-from pipeline.envelope import unlisted
+from pipeline.event_types import EventTypes
 from pipeline.looks import SHIPPED_LOOK, Look, read_looks
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,6 @@ class Tenant:
     version: int
     routes: tuple[Route, ...]
     webhooks: tuple[WebhookEndpoint, ...]
-    event_types: Mapping[str, EventType]
     channels: frozenset[str] = frozenset()
     digest: DigestDefaults = NO_DEFAULTS
     look: Look = SHIPPED_LOOK
@@ -65,8 +64,13 @@ class Tenant:
     explained: set[UUID] = field(default_factory=set)
 
     def event_type(self, name: str) -> EventType:
-        """The catalogue's entry, or the defaults for a type that nobody listed."""
-        return self.event_types.get(name) or unlisted(name)
+        """The entry in force, or the defaults for a type that nobody listed."""
+        return self.event_types.entry(name)
+
+    @property
+    def event_types(self) -> EventTypes:
+        """Those in force, its own before the shipped ones."""
+        return self.look.event_types
 
 
 class Directory:
@@ -76,7 +80,7 @@ class Directory:
         self._tenants: dict[str, Tenant] = {}
 
     def look_up(self, connection: Connection, ids: Iterable[str]) -> dict[str, Tenant]:
-        """The tenants that exist, each as of now: one statement, and six more for each that has changed."""
+        """The tenants that exist, each as of now: one statement, and seven more for each that has changed."""
         found = connection.execute(VERSIONS, {"tenants": list(set(ids))}).all()
         for tenant, version, digest in found:
             known = self._tenants.get(tenant)
@@ -152,4 +156,4 @@ def _read(connection: Connection, tenant: str, version: int, digest: Mapping[str
     )
     channels = frozenset(connection.execute(OWN_CHANNELS, {"tenant": tenant}).scalars())
     look = read_looks(connection, {tenant: version})[tenant]
-    return Tenant(tenant, version, tuple(routes), webhooks, catalogue.event_types, channels, defaults_of(digest), look)
+    return Tenant(tenant, version, tuple(routes), webhooks, channels, defaults_of(digest), look)

@@ -6,9 +6,9 @@ import binascii
 import json
 import re
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
@@ -43,6 +43,17 @@ def _written_moment(value: Any) -> Any:
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_written_moment)]
+
+
+class Listing(Protocol):
+    """Event types by name: a plain mapping, or what is in force for a tenant."""
+
+    def get(self, name: str, /) -> EventType | None:
+        """The entry of that name, or None when nobody listed it."""
+
+
+Listings = Listing | Callable[[str], Listing]
+"""Either that, or what gives it for the tenant whose event it is."""
 
 
 class RecipientIn(BaseModel):
@@ -128,12 +139,12 @@ def _no_constant(name: str) -> Any:
     raise InvalidInputError("", f"is not valid JSON: {name} is no JSON number")
 
 
-def parse_many(body: Any, *, tenant: str | None, catalogue: Mapping[str, EventType]) -> list[Event]:
+def parse_many(body: Any, *, tenant: str | None, catalogue: Listings) -> list[Event]:
     """Events from a body of one event, ``{"events": [...]}`` or a list. All or none.
 
     Args:
         tenant: whose key it came with; None where the event itself must say (Celery, the bus).
-        catalogue: the event types by name, for defaults and key fields.
+        catalogue: the event types, for defaults and key fields.
 
     Raises:
         InvalidInputError: names the field as in ``events[3].severity``.
@@ -154,14 +165,26 @@ def parse_many(body: Any, *, tenant: str | None, catalogue: Mapping[str, EventTy
     return [_at(index, one, tenant, catalogue) for index, one in enumerate(body)]
 
 
-def _at(index: int, one: Any, tenant: str | None, catalogue: Mapping[str, EventType]) -> Event:
+def _at(index: int, one: Any, tenant: str | None, catalogue: Listings) -> Event:
     try:
         return parse(one, tenant=tenant, catalogue=catalogue)
     except InvalidInputError as error:
         raise error.within(f"events[{index}]") from None
 
 
-def parse(body: Any, *, tenant: str | None, catalogue: Mapping[str, EventType]) -> Event:
+def named_tenants(bodies: Iterable[Any]) -> set[str]:
+    """The tenants that bodies name, as far as they can be read; they are checked when they are parsed."""
+    found: set[str] = set()
+    for body in bodies:
+        several = body.get("events") if isinstance(body, Mapping) and "type" not in body else body
+        for one in several if isinstance(several, list) else (body,):
+            tenant = one.get("tenant") if isinstance(one, Mapping) else None
+            if isinstance(tenant, str) and 0 < len(tenant) <= 255 and tenant.isprintable():
+                found.add(tenant)
+    return found
+
+
+def parse(body: Any, *, tenant: str | None, catalogue: Listings) -> Event:
     """One event, checked and completed from the catalogue. See `parse_many`."""
     if not isinstance(body, Mapping):
         raise InvalidInputError("", "must be a JSON object")
@@ -170,7 +193,8 @@ def parse(body: Any, *, tenant: str | None, catalogue: Mapping[str, EventType]) 
     except ValidationError as error:
         raise first_problem(error) from None
     owner = _owner(taken.tenant, tenant)
-    event_type = catalogue.get(taken.type) or unlisted(taken.type)
+    listing = catalogue(owner) if callable(catalogue) else catalogue
+    event_type = listing.get(taken.type) or unlisted(taken.type)
     data_json = _data_text(taken.data)
     recipients = None if taken.recipients is None else [_recipient(i, one) for i, one in enumerate(taken.recipients)]
     customer_id = None if taken.customer_id is None else str(taken.customer_id)
@@ -208,6 +232,15 @@ def parse(body: Any, *, tenant: str | None, catalogue: Mapping[str, EventType]) 
 def unlisted(name: str) -> EventType:
     """The defaults of a type that no catalogue lists: custom routes may reference any event (C-5)."""
     return EventType(name=name, group=re.split(r"[.:]", name, maxsplit=1)[0])
+
+
+def check_data(data: dict[str, Any], field: str) -> dict[str, Any]:
+    """`data` as an event could carry it. Raises InvalidInputError, naming what is wrong below `field`."""
+    try:
+        _data_text(data)
+    except InvalidInputError as error:
+        raise InvalidInputError(field + error.field.removeprefix("data"), error.problem) from None
+    return data
 
 
 def first_problem(error: ValidationError) -> InvalidInputError:

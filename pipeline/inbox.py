@@ -53,6 +53,7 @@ def words(event: Event, template: str, person: Person, look: Look = SHIPPED_LOOK
         locale=person.locale,
         time_zone=person.time_zone,
         brand=look.brand,
+        event_types=look.event_types,
     )
     try:
         said = _own(told, template, look) or render("in_app", template, told)

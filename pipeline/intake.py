@@ -15,7 +15,13 @@ from pipeline.publish import Answer, accept_only
 
 ACCEPTED = 202  # what a kept answer's request was answered with
 
-UNREVOKED = text("SELECT id::text FROM api_keys WHERE id = ANY(cast(:ids AS uuid[])) AND revoked_at IS NULL")
+# Which keys are good, and as of which version the tenants are: in one look.
+STANDING = text("""
+SELECT t.id AS tenant, t.version,
+       ARRAY(SELECT k.id::text FROM api_keys k
+             WHERE k.id = ANY(cast(:ids AS uuid[])) AND k.tenant = t.id AND k.revoked_at IS NULL) AS unrevoked
+FROM tenants t WHERE t.id = ANY(:tenants)
+""")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +30,7 @@ class Submission:
 
     Attributes:
         key_id: the API key it came with; it may have been revoked meanwhile. None for a user's token.
+        version: the tenant's, as of which its events were read; None where it does not matter.
         slot: where its answer is kept, if it has an idempotency key; `body_hash` is the SHA-256 of its body.
     """
 
@@ -31,6 +38,7 @@ class Submission:
     key_id: str | None
     slot: Slot | None = None
     body_hash: bytes = b""
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,7 @@ class Refusal(Enum):
 
     REVOKED = "the API key was revoked"
     OTHER_BODY = "the idempotency key came with another body before"
+    STALE = "the tenant's event types may have changed since its events were read"
 
 
 def take_in(connection: Connection, submissions: Sequence[Submission]) -> list[Taken | Refusal]:
@@ -53,8 +62,9 @@ def take_in(connection: Connection, submissions: Sequence[Submission]) -> list[T
 
     A fixed number of statements, however many submissions there are.
     """
-    good = _unrevoked(connection, {one.key_id for one in submissions if one.key_id is not None})
-    admitted = [one for one in submissions if one.key_id is None or one.key_id in good]
+    versions, good = _standing(connection, submissions)
+    stale = {one for one in submissions if one.version is not None and _version(one, versions) != one.version}
+    admitted = [one for one in submissions if one not in stale and (one.key_id is None or one.key_id in good)]
     first = _first_of_each(admitted)
     kept = take(connection, {slot: one.body_hash for slot, one in first.items()})
     fresh = [one for one in admitted if one.slot is None or (one is first[one.slot] and one.slot not in kept)]
@@ -62,11 +72,21 @@ def take_in(connection: Connection, submissions: Sequence[Submission]) -> list[T
     answers = [(one.slot, ACCEPTED, [asdict(answer) for answer in stored[one]]) for one in fresh if one.slot]
     remember(connection, answers)
     known = kept | {slot: Kept(first[slot].body_hash, answer) for slot, _, answer in answers}
-    return [_outcome(one, good, stored, known) for one in submissions]
+    return [Refusal.STALE if one in stale else _outcome(one, good, stored, known) for one in submissions]
 
 
-def _unrevoked(connection: Connection, ids: Collection[str]) -> set[str]:
-    return set(connection.execute(UNREVOKED, {"ids": list(ids)}).scalars()) if ids else set()
+def _standing(connection: Connection, submissions: Sequence[Submission]) -> tuple[dict[str, int], set[str]]:
+    """The tenants' versions, and those of the keys that are good."""
+    ids = {one.key_id for one in submissions if one.key_id is not None}
+    tenants = {one.events[0].tenant for one in submissions if one.key_id is not None or one.version is not None}
+    if not tenants:
+        return {}, set()
+    rows = connection.execute(STANDING, {"ids": list(ids), "tenants": list(tenants)}).all()
+    return {row.tenant: row.version for row in rows}, {key for row in rows for key in row.unrevoked}
+
+
+def _version(one: Submission, versions: Mapping[str, int]) -> int | None:
+    return versions.get(one.events[0].tenant, one.version)
 
 
 def _first_of_each(submissions: Sequence[Submission]) -> dict[Slot, Submission]:

@@ -1,4 +1,4 @@
-"""How a tenant speaks: its brand and its own templates, kept in memory and refreshed when the tenant's version grew."""
+"""How a tenant speaks: its brand, templates and event types, kept in memory until the tenant's version grows."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, text
 
 from domain.brand import DEFAULT_BRAND, Brand
 from pipeline.branding import read_brand_versions, read_brands
+from pipeline.event_types import SHIPPED_TYPES, EventTypes, read_event_types
 from pipeline.language import candidates
 from pipeline.published import Place, Published, read_published, read_versions
 
@@ -24,11 +25,13 @@ class Look:
     Attributes:
         version: the tenant's, as of which this is.
         published: its own templates that are in force; locales as `candidates` writes them.
+        event_types: those in force, its own before the shipped ones.
     """
 
     version: int = 0
     brand: Brand = DEFAULT_BRAND
     published: Mapping[Place, Published] = field(default_factory=dict)
+    event_types: EventTypes = SHIPPED_TYPES
 
     def own(self, event: str, channel: str, locale: str | None) -> Published | None:
         """The tenant's own template for an event on a channel, in the language that fits best; None: the shipped."""
@@ -46,10 +49,14 @@ SHIPPED_LOOK: Final = Look()
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What the words of a delivery are made of, as it is stored with it. `template` None: the shipped one."""
+    """What the words of a delivery are made of, as it is stored with it. `template` None: the shipped one.
+
+    `event_types` are those in force now: a retry heeds what is owed and what is secret as of today.
+    """
 
     brand: Brand
     template: Published | None
+    event_types: EventTypes = SHIPPED_TYPES
 
 
 AS_SHIPPED: Final = Made(DEFAULT_BRAND, None)
@@ -63,7 +70,7 @@ class Looks:
         self._known: dict[str, Look] = {}
 
     def look_up(self, connection: Connection, tenants: Iterable[str]) -> dict[str, Look]:
-        """Each tenant's as of now: one statement, and two more when any of them has changed."""
+        """Each tenant's as of now: one statement, and three more when any of them has changed."""
         asked = sorted(set(tenants))
         versions = {row.id: row.version for row in connection.execute(VERSIONS, {"tenants": asked})}
         changed = [one for one in asked if one in versions and self._version(one) != versions[one]]
@@ -81,11 +88,14 @@ class Looks:
 
 
 def read_looks(connection: Connection, versions: Mapping[str, int]) -> dict[str, Look]:
-    """The looks of tenants, read anew: two statements."""
+    """The looks of tenants, read anew: three statements."""
     brands = read_brands(connection, sorted(versions))
     published = read_published(connection, sorted(versions))
+    types = read_event_types(connection, sorted(versions))
     return {
-        tenant: Look(version, brands[tenant], {_place(place): one for place, one in published[tenant].items()})
+        tenant: Look(
+            version, brands[tenant], {_place(place): one for place, one in published[tenant].items()}, types[tenant]
+        )
         for tenant, version in versions.items()
     }
 
@@ -111,12 +121,12 @@ def made_of(
     templates = read_versions(connection, {row.template_version for row in again if row.template_version})
     for row in again:
         template = templates.get(row.template_version) if row.template_version else None
-        now[row.id] = Made(brands[row.tenant, row.brand_version], template)
+        now[row.id] = Made(brands[row.tenant, row.brand_version], template, now[row.id].event_types)
     return now
 
 
 def _of_now(row: Row[Any], channel: str, look: Look) -> Made:
-    return Made(look.brand, look.own(row.type, channel, row.locale))
+    return Made(look.brand, look.own(row.type, channel, row.locale), look.event_types)
 
 
 def _differs(row: Row[Any], made: Made) -> bool:

@@ -11,7 +11,6 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from config.catalogue import shipped
 from domain.errors import InvalidInputError
 from domain.event import Event
 from pipeline.directory import Directory
@@ -71,7 +70,7 @@ def publish(
         try:
             if row.tenant not in tenants:
                 raise InvalidInputError("tenant", "is not a tenant of this installation")
-            events += parse_many(loads(row.body), tenant=row.tenant, catalogue=shipped().event_types)
+            events += parse_many(loads(row.body), tenant=row.tenant, catalogue=tenants[row.tenant].event_types)
         except InvalidInputError as error:
             rejected.append(_rejected(row, str(error)))
     keep(connection, rejected)

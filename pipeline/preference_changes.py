@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from config.catalogue import GROUP_ALIASES, shipped
+from config.catalogue import GROUP_ALIASES
 from config.fields import Fields, check_list, check_word
+from domain.catalogue import EventType
 from domain.errors import InvalidInputError
 from domain.hold import HOLDABLE
 from domain.preferences import locked
@@ -45,11 +46,14 @@ class Change:
     cadences: Mapping[str, str | None] = field(default_factory=dict)
 
 
-def check_preferences(body: object, known: Mapping[str, Collection[str]], customers: Collection[str]) -> list[Change]:
+def check_preferences(
+    body: object, known: Mapping[str, Collection[str]], customers: Collection[str], types: Collection[EventType]
+) -> list[Change]:
     """The changes of a request.
 
     Args:
         known: the event types by group; no others can be named.
+        types: those that are listed, some of which are owed to everybody.
 
     Raises:
         InvalidInputError: see `put_preferences`.
@@ -57,24 +61,26 @@ def check_preferences(body: object, known: Mapping[str, Collection[str]], custom
     given = Fields(body, "", ("preferences",)).required("preferences")
     changes: dict[Key, tuple[str, Change]] = {}
     for at, entry in check_list(given, "preferences", length=MOST_ENTRIES):
-        change = _change(entry, at, known, customers)
+        change = _change(entry, at, known, customers, types)
         if change.key in changes:
             raise InvalidInputError(at, f"names the same entry as {changes[change.key][0]}")
         changes[change.key] = (at, change)
     return [change for _, change in changes.values()]
 
 
-def _change(entry: object, at: str, known: Mapping[str, Collection[str]], customers: Collection[str]) -> Change:
+def _change(
+    entry: object,
+    at: str,
+    known: Mapping[str, Collection[str]],
+    customers: Collection[str],
+    types: Collection[EventType],
+) -> Change:
     fields = Fields(entry, at, ("group", "event", "customer_id", "channels", "cadence", "cadences", "locked"))
     assert isinstance(entry, Mapping)  # Fields has seen to it
     group, event = _group_and_event(fields, known)
     customer = _customer(fields, customers)
     channels = _channels(fields, needed=entry.keys().isdisjoint(("cadence", "cadences")))
-    if (
-        event is not None
-        and False in channels.values()
-        and locked(shipped().event_types.values(), group=group, event=event)
-    ):
+    if event is not None and False in channels.values() and locked(types, group=group, event=event):
         raise InvalidPreferenceError(
             fields.place("channels"), f"{event} is sent whatever is preferred and cannot be switched off", "locked"
         )

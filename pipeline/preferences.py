@@ -9,15 +9,14 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, text
 from uuid_utils import uuid7
 
-from config.catalogue import shipped
 from config.fields import check_text
-from domain.catalogue import EventType
 from domain.errors import InvalidInputError
 from domain.preferences import changed, locked
 from domain.vocabulary import CHANNELS
 from pipeline.audit import record
 from pipeline.digest_defaults import defaults_of
 from pipeline.document import document
+from pipeline.event_types import EventTypes, event_types_of
 from pipeline.preference_changes import MOST_ENTRIES, Change, Key, check_preferences
 from pipeline.rehold import reconsider
 
@@ -84,13 +83,14 @@ def get_preferences(
         InvalidInputError: the user's id cannot be one.
     """
     owner = {"tenant": tenant, "user_id": check_text(user_id, "user_id")}
+    types = event_types_of(connection, tenant)
     stored = _read(connection, owner)
-    missing = _missing(stored)
+    missing = _missing(stored, types)
     if missing:
         _lock(connection, owner)
         _fill(connection, owner, missing, actor, remote)
         stored = _read(connection, owner)
-    return _shown(stored, customers)
+    return _shown(stored, customers, types)
 
 
 def put_preferences(
@@ -115,11 +115,12 @@ def put_preferences(
     """
     owner = {"tenant": tenant, "user_id": check_text(user_id, "user_id")}
     _lock(connection, owner)
-    _fill(connection, owner, _missing(_read(connection, owner)), actor, remote)
+    types = event_types_of(connection, tenant)
+    _fill(connection, owner, _missing(_read(connection, owner), types), actor, remote)
     stored = _read(connection, owner)
-    changes = check_preferences(body, _known(stored), customers)
+    changes = check_preferences(body, _known(stored, types), customers, types.all())
     before = {_key(row): Said(row.channels, row.cadence, row.cadences) for row in stored}
-    after = {one.key: _after(one, before.get(one.key, NOTHING)) for one in changes}
+    after = {one.key: _after(one, before.get(one.key, NOTHING), types) for one in changes}
     differing = [key for key, said in after.items() if said != before.get(key, NOTHING)]
     if len(before.keys() | {key for key in differing if not after[key].is_empty}) > MOST_ENTRIES:
         raise InvalidInputError("preferences", f"would come to more than {MOST_ENTRIES} entries of this user")
@@ -136,39 +137,32 @@ def put_preferences(
         after={"preferences": [_told(key, after[key]) for key in differing]},
         remote=remote,
     )
-    return _shown(_read(connection, owner), customers)
+    return _shown(_read(connection, owner), customers, types)
 
 
-def _types() -> Collection[EventType]:
-    return shipped().event_types.values()
-
-
-def _known(stored: Sequence[Row[Any]]) -> dict[str, set[str]]:
-    """The event types by group: the catalogue's, and what the user has unsubscribed from though nobody lists it."""
-    known: dict[str, set[str]] = {}
-    for group, event in [
-        *((one.group, one.name) for one in _types()),
-        *((row.group_name, row.event) for row in stored),
-    ]:
-        known.setdefault(group, set()).update(() if event is None else (event,))
+def _known(stored: Sequence[Row[Any]], types: EventTypes) -> dict[str, set[str]]:
+    """The event types by group: those in force, and what the user has unsubscribed from though nobody lists it."""
+    known = types.by_group()
+    for row in stored:
+        known.setdefault(row.group_name, set()).update(() if row.event is None else (row.event,))
     return known
 
 
-def _missing(stored: Sequence[Row[Any]]) -> list[str]:
+def _missing(stored: Sequence[Row[Any]], types: EventTypes) -> list[str]:
     """The groups whose entry is not there or does not name every channel."""
-    whole = {row.group_name for row in stored if _is_default(_key(row)) and ALL_ON.keys() <= row.channels.keys()}
-    return sorted(shipped().groups - whole)
+    defaults = [row for row in stored if _is_default(_key(row), types)]
+    return sorted(types.groups - {row.group_name for row in defaults if ALL_ON.keys() <= row.channels.keys()})
 
 
-def _is_default(key: Key) -> bool:
+def _is_default(key: Key, types: EventTypes) -> bool:
     """Whether it is an entry that every user has."""
-    return key[0] in shipped().groups and key[1:] == (None, None)
+    return key[1:] == (None, None) and key[0] in types.groups
 
 
-def _after(change: Change, before: Said) -> Said:
+def _after(change: Change, before: Said, types: EventTypes) -> Said:
     channels = changed(before.channels, change.channels)
     return Said(
-        {**ALL_ON, **channels} if _is_default(change.key) else channels,
+        {**ALL_ON, **channels} if _is_default(change.key, types) else channels,
         change.cadence if change.names_cadence else before.cadence,
         changed(before.cadences, change.cadences),
     )
@@ -213,12 +207,12 @@ def _key(row: Row[Any]) -> Key:
     return row.group_name, row.event, row.customer_id
 
 
-def _shown(stored: Sequence[Row[Any]], customers: Collection[str]) -> list[dict[str, Any]]:
+def _shown(stored: Sequence[Row[Any]], customers: Collection[str], types: EventTypes) -> list[dict[str, Any]]:
     """Entries as the API shows them; those for customers that the token does not name are left out."""
     return [
         {
             **_told(_key(row), Said(row.channels, row.cadence or _usual(row), row.cadences)),
-            "locked": locked(_types(), group=row.group_name, event=row.event),
+            "locked": locked(types.all(), group=row.group_name, event=row.event),
         }
         for row in stored
         if row.customer_id is None or row.customer_id in customers

@@ -16,6 +16,7 @@ from domain.vocabulary import Reason
 from pipeline.audit import record
 from pipeline.counts import COUNT, Counts, counts_document
 from pipeline.deliver import look_again
+from pipeline.event_types import EventTypes, read_event_types
 from pipeline.filters import DEAD_LETTER_FILTERS, Conditions, conditions
 from pipeline.identifiers import check_uuid
 from pipeline.suppressions import why_suppressed
@@ -93,7 +94,8 @@ def replay(
         raise InvalidInputError("", "must have either ids or filter")
     wanted = None if ids is None else _check_ids(ids)
     rows = _take(connection, tenant, wanted, filters)
-    looked = [(row, *_destination(row)) for row in rows[:MOST_AT_ONCE]]
+    types = read_event_types(connection, sorted({row.tenant for row in rows}))
+    looked = [(row, *_destination(row, types[row.tenant])) for row in rows[:MOST_AT_ONCE]]
     kept = [(row.id, reason.value) for row, _, reason in looked if reason in KEPT]
     moves = [move for move in looked if move[2] not in KEPT]
     moved = _move(connection, moves)
@@ -142,8 +144,8 @@ def _take(
     ).all()
 
 
-def _destination(row: Row[Any]) -> tuple[DeliveryStatus, Reason]:
-    verdict = look_again(row, row.channel, datetime.now(UTC))
+def _destination(row: Row[Any], event_types: EventTypes) -> tuple[DeliveryStatus, Reason]:
+    verdict = look_again(row, row.channel, datetime.now(UTC), event_types)
     if verdict is None:
         return DeliveryStatus.QUEUED, Reason.REPLAYED
     assert verdict.reason is not None  # whatever ends a delivery without an attempt has one

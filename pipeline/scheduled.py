@@ -12,6 +12,7 @@ from domain.states import DeliveryStatus
 from domain.verdict import Verdict
 from pipeline.claim import claim
 from pipeline.deliver import look_again
+from pipeline.event_types import read_event_types
 from pipeline.inbox import Frame
 from pipeline.notification import COLUMNS, notification_of
 from pipeline.number import NUMBER
@@ -43,9 +44,9 @@ def show_due(connection: Connection, now: datetime) -> list[Frame]:
     taken = claim(connection, "in_app", MOST, LEASE, monotonic())
     if not taken.rows:
         return []
-    settled = settle(
-        connection, taken.token, [Result(row.id, look_again(row, "in_app", now) or SHOWN) for row in taken.rows]
-    )
+    types = read_event_types(connection, sorted({row.tenant for row in taken.rows}))
+    results = [Result(row.id, look_again(row, "in_app", now, types[row.tenant]) or SHOWN) for row in taken.rows]
+    settled = settle(connection, taken.token, results)
     shown = [row.notification_id for row in taken.rows if settled.get(row.id) == DeliveryStatus.SENT]
     rows = connection.execute(APPEAR, {"ids": shown}).all()
     return [

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from config.catalogue import TITLE_PLACE, shipped
+from config.catalogue import TITLE_PLACE
 from config.demo import sample_events
 from config.settings import settings
 from domain.brand import DEFAULT_BRAND, Brand
@@ -20,7 +20,7 @@ from domain.vocabulary import Severity
 from pipeline.branding import read_brands
 from pipeline.context import context
 from pipeline.custom import PARTS, plain
-from pipeline.envelope import unlisted
+from pipeline.event_types import EventTypes, event_types_of
 from pipeline.published import Place
 from pipeline.render import Content, Context, render
 from pipeline.sandbox_pool import LostError, pool
@@ -48,12 +48,18 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What is known of an event type of a tenant's: its entry, samples that people would believe, and the brand."""
+    """What is known of an event type of a tenant's: samples that people would believe, and the brand."""
 
     tenant: str
-    listed: EventType
+    event: str
+    event_types: EventTypes
     samples: list[Happened]
     brand: Brand = DEFAULT_BRAND
+
+    @property
+    def listed(self) -> EventType:
+        """Its entry, or the defaults where nobody listed it."""
+        return self.event_types.entry(self.event)
 
     @property
     def cases(self) -> list[Happened]:
@@ -101,8 +107,9 @@ class _Said:
 
 def read_background(connection: Connection, tenant: str, event: str) -> Background:
     """What is known of an event type, as of now."""
-    listed = shipped().event_types.get(event) or unlisted(event)
-    return Background(tenant, listed, _samples(listed), read_brands(connection, [tenant])[tenant])
+    types = event_types_of(connection, tenant)
+    brand = read_brands(connection, [tenant])[tenant]
+    return Background(tenant, event, types, _samples(types, event), brand)
 
 
 def given(background: Background, data: object) -> Happened:
@@ -197,8 +204,11 @@ def _told(channel: str, kind: str, made: Context, parts: Mapping[str, str]) -> d
     return {part: noted.values[part] for part in parts}
 
 
-def _samples(listed: EventType) -> list[Happened]:
+def _samples(types: EventTypes, event: str) -> list[Happened]:
     """Sample events of a type; none for a type that has none."""
+    listed = types.entry(event)
+    if event in types.samples:
+        return [Happened(types.samples[event], listed.severity)]
     found = [one for one in sample_events() if one["type"] == listed.name][:MOST_SAMPLES]
     return [
         Happened(one.get("data", {}), Severity(one.get("severity", listed.severity)), one.get("status", "firing"))
@@ -231,7 +241,7 @@ def _fields(background: Background) -> set[str]:
 def _context(background: Background, what: Happened, locale: str | None) -> Context:
     """As a delivery has it, for a person whom there is not."""
     listed, public = background.listed, settings().public_url.rstrip("/")
-    made = context(
+    return context(
         event_id="00000000-0000-7000-8000-000000000000",
         event_type=listed.name,
         severity=what.severity,
@@ -246,5 +256,5 @@ def _context(background: Background, what: Happened, locale: str | None) -> Cont
         unsubscribe_url=f"{public}/u/sample",
         preferences_url=f"{public}/inbox",
         brand=background.brand,
+        event_types=background.event_types,
     )
-    return replace(made, secret=listed.secret, event=replace(made.event, title=listed.title))

@@ -9,11 +9,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, text
 from uuid_utils import uuid7
 
-from config.catalogue import TEMPLATES, shipped
+from config.catalogue import TEMPLATES
 from domain.errors import InvalidInputError
 from pipeline.audit import record
 from pipeline.custom import PARTS
-from pipeline.envelope import unlisted
+from pipeline.event_types import event_types_of
 from pipeline.identifiers import check_limit, cursor_after, key_of
 from pipeline.moments import written
 from pipeline.published import Place, Published
@@ -83,7 +83,7 @@ def get_template(connection: Connection, *, tenant: str, place: Place) -> dict[s
         "published": number,
         "published_by": current and current.published_by,
         "published_at": written(current.published_at) if current else None,
-        **(_body(row=body) if body is not None else _shipped_body(place)),
+        **(_body(row=body) if body is not None else _shipped_body(connection, tenant, place)),
         "versions": [_listed(row, current) for row in rows],
     }
 
@@ -229,10 +229,10 @@ def _body(row: Row[Any]) -> dict[str, Any]:
     return {"body": {part: parts.get(part) for part in PARTS[row.channel].values()}, "fallback": row.fallback}
 
 
-def _shipped_body(place: Place) -> dict[str, Any]:
+def _shipped_body(connection: Connection, tenant: str, place: Place) -> dict[str, Any]:
     """The words of the shipped template, as a start for one's own."""
     event, channel, _ = place
-    folder = (shipped().event_types.get(event) or unlisted(event)).template
+    folder = event_types_of(connection, tenant).entry(event).template
     found = {part: _face(folder, name) for name, part in PARTS[channel].items()}
     return {"body": found, "fallback": False}
 

@@ -9,12 +9,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 from uuid_utils import uuid7
 
-from config.catalogue import shipped
-from domain.catalogue import EventType
 from domain.event import masked
 from domain.vocabulary import Suppression
 from pipeline.audit import record
-from pipeline.envelope import unlisted
+from pipeline.event_types import EventTypes, event_types_of
 from pipeline.links import Unsubscribe
 from pipeline.suppressions import CONTACTS, Suppressed, suppress
 from pipeline.wording import label
@@ -62,9 +60,9 @@ class Offer:
 
 def offer(connection: Connection, link: Unsubscribe) -> Offer:
     """What following a link would do. Changes nothing."""
-    listed = _event_type(link)
-    event, group = label(link.event), label(listed.group)
-    wider = group != event and (link.address is None or len(_events(link, listed, whole_group=True)) > 1)
+    types = event_types_of(connection, link.tenant)
+    event, group = label(link.event), label(types.entry(link.event).group)
+    wider = group != event and (link.address is None or len(_events(link, types, whole_group=True)) > 1)
     return Offer(link.tenant, link.channel, _who(connection, link), event, group if wider else None)
 
 
@@ -86,7 +84,8 @@ def _prefer(connection: Connection, link: Unsubscribe, whole_group: bool, remote
     owner = {"tenant": link.tenant, "user_id": link.user_id}
     if connection.execute(KEEP, owner).first() is None:
         return False
-    group, event, channels = _event_type(link).group, None if whole_group else link.event, {link.channel: False}
+    group = event_types_of(connection, link.tenant).entry(link.event).group
+    event, channels = None if whole_group else link.event, {link.channel: False}
     values = {**owner, "group": group, "event": event, "channel": link.channel, "channels": json.dumps(channels)}
     overruled = [row._asdict() for row in connection.execute(OVERRULE, values)]
     switched = connection.execute(SWITCH_OFF, {**values, "id": str(uuid7())}).rowcount
@@ -107,7 +106,7 @@ def _prefer(connection: Connection, link: Unsubscribe, whole_group: bool, remote
 
 def _suppress(connection: Connection, link: Unsubscribe, whole_group: bool, remote: str | None) -> bool:
     address = str(link.address)
-    events = _events(link, _event_type(link), whole_group=whole_group)
+    events = _events(link, event_types_of(connection, link.tenant), whole_group=whole_group)
     rows = [
         Suppressed(
             tenant=link.tenant,
@@ -133,16 +132,12 @@ def _suppress(connection: Connection, link: Unsubscribe, whole_group: bool, remo
     return True
 
 
-def _event_type(link: Unsubscribe) -> EventType:
-    return shipped().event_types.get(link.event) or unlisted(link.event)
-
-
-def _events(link: Unsubscribe, listed: EventType, *, whole_group: bool) -> list[str]:
+def _events(link: Unsubscribe, event_types: EventTypes, *, whole_group: bool) -> list[str]:
     """An address has no preferences, so each event type of a group is suppressed by itself."""
     found = {link.event}
     if whole_group:
-        types = shipped().event_types.values()
-        found |= {one.name for one in types if one.group == listed.group and not one.transactional}
+        group = event_types.entry(link.event).group
+        found |= {one.name for one in event_types.all() if one.group == group and not one.transactional}
     return sorted(found)
 
 

@@ -18,6 +18,7 @@ from domain.vocabulary import Reason
 from pipeline.claim import Claim
 from pipeline.condition import look_at_condition
 from pipeline.deliver import address, look_again
+from pipeline.event_types import SHIPPED_TYPES, EventTypes
 from pipeline.settle import WITHOUT_ACCOUNTS, Result
 from tasks.accounts import Account
 from tasks.attempt import not_rendered, policy_of
@@ -89,7 +90,8 @@ class Admission:
         results: list[Result] = []
         parcels: list[Parcel] = []
         for row in taken.rows:
-            found = self._look(row, orders[row.tenant], now, taken.present)
+            types = taken.event_types.get(row.tenant, SHIPPED_TYPES)
+            found = self._look(row, orders[row.tenant], now, taken.present, types)
             if isinstance(found, Parcel):
                 parcels.append(found)
             else:
@@ -113,10 +115,15 @@ class Admission:
         return bool(admitted)
 
     def _look(
-        self, row: Row[Any], order: tuple[Account, ...], now: datetime, present: frozenset[tuple[str, str]]
+        self,
+        row: Row[Any],
+        order: tuple[Account, ...],
+        now: datetime,
+        present: frozenset[tuple[str, str]],
+        event_types: EventTypes,
     ) -> Parcel | Result:
         try:
-            going = self._given_up(row, order) or look_again(row, self._channel, now)
+            going = self._given_up(row, order) or look_again(row, self._channel, now, event_types)
             going = going or look_at_condition(row, present, self._sender.settings.seen_grace)
             if going is not None:
                 return Result(row.id, going)

@@ -8,9 +8,9 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection
 
-from config.catalogue import shipped
 from models.engine import transaction
 from pipeline.envelope import parse_many
+from pipeline.event_types import event_types_of
 from pipeline.publish import accept_only
 from pipeline.rejected_accounts import note_accepted, note_rejected, rejected_accounts
 from tasks.bells import ring_ingest
@@ -68,5 +68,5 @@ class Alarms:
 
 def _published(connection: Connection, tenant: str, status: str, data: dict[str, Any]) -> list[str]:
     event = {"type": EVENT, "status": status, "data": data}
-    events = parse_many([event], tenant=tenant, catalogue=shipped().event_types)
+    events = parse_many([event], tenant=tenant, catalogue=event_types_of(connection, tenant))
     return [one.id for one in accept_only(connection, events)]

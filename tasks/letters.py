@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
-from config.catalogue import shipped
 from domain.errors import InvalidInputError
 from domain.event import Event
 from models.engine import transaction
-from pipeline.envelope import parse_many
+from pipeline.envelope import named_tenants, parse_many
+from pipeline.event_types import SHIPPED_TYPES, EventTypes, KnownTypes
 from pipeline.publish import accept_only
 from pipeline.rejections import Rejected, keep, unseen
 from tasks.batching import Letter
 from tasks.bells import ring_ingest
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 
-TENANTS = text("SELECT id FROM tenants WHERE id = ANY(:tenants)")
+
+class HasTypes(Protocol):
+    """Whatever knows the event types of a tenant."""
+
+    @property
+    def event_types(self) -> EventTypes:
+        """Those in force."""
+
+
+T = TypeVar("T", bound=HasTypes)
+
+TYPES: Final = KnownTypes()
 
 
 def accept_letters(letters: Sequence[Letter], source: str) -> None:
@@ -31,7 +41,7 @@ def accept_letters(letters: Sequence[Letter], source: str) -> None:
         sqlalchemy.exc.DBAPIError: nothing was stored; the same letters may come again.
     """
     with transaction() as connection:
-        events, _ = open_letters(connection, letters, source, _known_tenants)
+        events, _ = open_letters(connection, letters, source, TYPES.look_up)
         answers = accept_only(connection, events) if events else []
     new = [answer.id for answer in answers if answer.status == "accepted"]
     if new:
@@ -60,6 +70,7 @@ def open_letters(
     A letter with an event that cannot be taken is kept whole, in the caller's transaction.
     """
     fresh = unseen(connection, source, [letter.id for letter in letters])
+    read: list[tuple[Letter, Any]] = []
     parsed: list[tuple[Letter, list[Event]]] = []
     rejected: list[Rejected] = []
     for letter in letters:
@@ -67,10 +78,19 @@ def open_letters(
             continue
         fresh.discard(letter.id)
         try:
-            parsed.append((letter, parse_many(letter.payload(), tenant=None, catalogue=shipped().event_types)))
+            read.append((letter, letter.payload()))
         except InvalidInputError as error:
             rejected.append(Rejected(source, str(error), letter.body))
-    tenants = look_up(connection, {event.tenant for _, events in parsed for event in events})
+    tenants = look_up(connection, named_tenants(content for _, content in read))
+
+    def listing(tenant: str) -> EventTypes:
+        return tenants[tenant].event_types if tenant in tenants else SHIPPED_TYPES
+
+    for letter, content in read:
+        try:
+            parsed.append((letter, parse_many(content, tenant=None, catalogue=listing)))
+        except InvalidInputError as error:
+            rejected.append(Rejected(source, str(error), letter.body))
     events: list[Event] = []
     for letter, published in parsed:
         stranger = next((index for index, event in enumerate(published) if event.tenant not in tenants), None)
@@ -83,8 +103,3 @@ def open_letters(
         log.warning("event_rejected", source=source, problem=one.error)
     keep(connection, rejected)
     return events, tenants
-
-
-def _known_tenants(connection: Connection, ids: set[str]) -> dict[str, bool]:
-    found = connection.execute(TENANTS, {"tenants": list(ids)}) if ids else ()
-    return {tenant: True for (tenant,) in found}

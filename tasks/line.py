@@ -25,6 +25,7 @@ from pipeline.bulkhead import give_back_slots, make_slots, take_slots
 from pipeline.claim import Claim, claim, claim_alone
 from pipeline.condition import asks_for_presence, look_at_condition
 from pipeline.deliver import NOTHING_MORE, look_again
+from pipeline.event_types import EventTypes
 from pipeline.fold import fold
 from pipeline.looks import AS_SHIPPED, made_of
 from pipeline.settle import WITHOUT_ACCOUNTS, Result, settle
@@ -185,20 +186,33 @@ class Line:
         """Fold what belongs together, and look up whose accounts carry the rest."""
         tenants = {row.tenant for row in taken.rows}
         if self._is_plain or not tenants:
-            return Batch(taken, dict.fromkeys(tenants, self._accounts.shared), len(taken.rows))
+            types = self._types(connection, taken.rows)
+            return Batch(
+                replace(taken, event_types=types), dict.fromkeys(tenants, self._accounts.shared), len(taken.rows)
+            )
         orders = self._accounts.orders(connection, tenants)
         present = who_is_present(asks_for_presence(taken.rows))
-        gone, more = fold(connection, taken.token, taken.rows, lambda row: self._is_wanted(row, present))
+        looks = self._sender.looks.look_up(connection, tenants)
+        types = {tenant: look.event_types for tenant, look in looks.items()}
+        gone, more = fold(
+            connection, taken.token, taken.rows, lambda row: self._is_wanted(row, present, types[row.tenant])
+        )
         left = [row for row in taken.rows if row.id not in gone]
-        made = made_of(connection, self.channel, left, self._sender.looks.look_up(connection, tenants))
-        prepared = replace(taken, rows=left, more=more, present=present, made=made)
+        made = made_of(connection, self.channel, left, looks)
+        prepared = replace(taken, rows=left, more=more, present=present, made=made, event_types=types)
         return Batch(prepared, orders, len(taken.rows))
 
-    def _is_wanted(self, row: Row[Any], present: frozenset[tuple[str, str]]) -> bool:
+    def _types(self, connection: Connection, rows: Sequence[Row[Any]]) -> dict[str, EventTypes]:
+        """Of webhooks only those of users who have switched something off have anything to ask of an event type."""
+        asking = {row.tenant for row in rows if row.preferences}
+        looks = self._sender.looks.look_up(connection, asking) if asking else {}
+        return {tenant: look.event_types for tenant, look in looks.items()}
+
+    def _is_wanted(self, row: Row[Any], present: frozenset[tuple[str, str]], event_types: EventTypes) -> bool:
         """Whether a delivery may carry others; one that nobody can look at carries none, and fails by itself later."""
         try:
             now, grace = datetime.now(UTC), self._sender.settings.seen_grace
-            return (look_again(row, self.channel, now) or look_at_condition(row, present, grace)) is None
+            return (look_again(row, self.channel, now, event_types) or look_at_condition(row, present, grace)) is None
         except Exception:
             log.exception("not_looked_at", delivery_id=row.id, channel=self.channel)
             return False

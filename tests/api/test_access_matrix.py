@@ -229,7 +229,8 @@ def test_after_all_that_the_other_tenant_has_what_it_had(planted: Planted) -> No
     assert stored(planted.api, THERE) == planted.before
 
 
-SEEN = ("users", "routes", "webhooks", "providers", "suppressions", "events", "deliveries", "dead-letters", "audit")
+SEEN = ("users", "routes", "event-types", "webhooks", "providers", "suppressions", "events", "deliveries", "audit")
+SEEN += ("dead-letters",)
 
 
 def test_the_words_that_are_searched_for_are_there_for_whom_they_belong_to(planted: Planted) -> None:

@@ -22,6 +22,8 @@ OPERATIONS: list[tuple[str, str, Any, str, str]] = [
     ("PUT", "/v1/users/bo", {"email": "bo@example.org", "roles": ["r"]}, "user.put", "bo"),
     ("PUT", "/v1/routes/r1", ROUTE, "route.put", "r1"),
     ("DELETE", "/v1/routes/r1", None, "route.delete", "r1"),
+    ("PUT", "/v1/event-types/own.made", {"group": "own"}, "event_type.put", "own.made"),
+    ("DELETE", "/v1/event-types/own.made", None, "event_type.delete", "own.made"),
     ("PUT", "/v1/webhooks/w1", HOOK, "webhook.put", "w1"),
     ("POST", "/v1/webhooks/w1/rotate", None, "webhook.rotate", "w1"),
     ("DELETE", "/v1/webhooks/w1", None, "webhook.delete", "w1"),

@@ -15,6 +15,7 @@ ROUTE = {"match": {"event": f"{MARK}*"}, "recipients": {"resolver": "user", "use
 SET_UP: list[tuple[str, Any]] = [
     ("/v1/users/theirs", {"email": f"{MARK}@example.org", "name": MARK, "roles": [MARK]}),
     ("/v1/routes/theirs", ROUTE),
+    ("/v1/event-types/theirs", {"group": MARK, "sample": {"of": MARK}}),
     ("/v1/webhooks/theirs", HOOK),
     ("/v1/providers/resend", {"credentials": {"api_key": MARK}, "senders": {"*": f"{MARK} <{MARK}@example.org>"}}),
 ]
@@ -24,6 +25,8 @@ READS = (
     "/v1/users/theirs",
     "/v1/routes",
     "/v1/routes/theirs",
+    "/v1/event-types",
+    "/v1/event-types/theirs",
     "/v1/webhooks",
     "/v1/webhooks/theirs",
     "/v1/providers",
@@ -43,6 +46,7 @@ WRITES: tuple[tuple[str, str, Any], ...] = (
     ("PUT", "/v1/users/theirs", {"email": "taken@example.org"}),
     ("DELETE", "/v1/users/theirs", None),
     ("DELETE", "/v1/routes/theirs", None),
+    ("DELETE", "/v1/event-types/theirs", None),
     ("POST", "/v1/webhooks/theirs/rotate", None),
     ("DELETE", "/v1/webhooks/theirs", None),
     ("DELETE", "/v1/providers/resend", None),
@@ -60,6 +64,7 @@ USER_WRITES: tuple[tuple[str, str, Any], ...] = (
 STANDING = (
     "users WHERE tenant",
     "routes WHERE tenant",
+    "event_types WHERE tenant",
     "webhooks WHERE tenant",
     "provider_accounts WHERE tenant",
     "suppressions WHERE tenant",

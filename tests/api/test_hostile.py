@@ -24,6 +24,7 @@ WITH_BODIES = [
     ("POST", "/v1/events"),
     ("PUT", "/v1/users/u1"),
     ("PUT", "/v1/routes/r1"),
+    ("PUT", "/v1/event-types/own.made"),
     ("PUT", "/v1/webhooks/w1"),
     ("POST", "/v1/dead-letters/replay"),
     ("POST", "/v1/suppressions"),
@@ -33,6 +34,7 @@ OF_USERS = [("PUT", "/v1/notifications/preferences"), ("PATCH", "/v1/users/me")]
 NOTIFICATION = "/v1/notifications/0192f0c1-2f6a-7b1e-8e55-6f1f3c1a9d01"
 OF_INBOX = [("PATCH", f"{NOTIFICATION}/read"), ("POST", "/v1/notifications/read-all")]
 LISTS = ["/v1/events", "/v1/deliveries", "/v1/dead-letters", "/v1/users", "/v1/routes", "/v1/webhooks"]
+LISTS += ["/v1/event-types"]
 LISTS += ["/v1/suppressions", "/v1/providers"]
 IN_PATHS = [
     ("GET", "/v1/events/{}"),
@@ -43,6 +45,9 @@ IN_PATHS = [
     ("PUT", "/v1/users/{}"),
     ("DELETE", "/v1/users/{}"),
     ("GET", "/v1/routes/{}"),
+    ("GET", "/v1/event-types/{}"),
+    ("PUT", "/v1/event-types/{}"),
+    ("DELETE", "/v1/event-types/{}"),
     ("PUT", "/v1/routes/{}"),
     ("DELETE", "/v1/routes/{}"),
     ("GET", "/v1/webhooks/{}"),

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from config.catalogue import shipped
 from config.settings import settings
 from domain import verdict
 from domain.verdict import Verdict
@@ -50,9 +49,10 @@ class World:
 
     def publish(self, *events: dict[str, Any]) -> list[str]:
         """Accept and route; the ids in the order given."""
-        parsed = parse_many(list(events), tenant=self.tenant, catalogue=shipped().event_types)
         with self.begin() as connection:
             tenants = self.directory.look_up(connection, {self.tenant})
+            types = tenants[self.tenant].event_types
+            parsed = parse_many(list(events), tenant=self.tenant, catalogue=types)
             answers, _ = accept_and_route(connection, tenants, parsed, BUILT)
         return [answer.id for answer in answers]
 

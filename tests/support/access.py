@@ -68,6 +68,10 @@ NEEDS: Final[dict[str, Need]] = {
     "GET /v1/routes/{name}": Need("operator", "route"),
     "PUT /v1/routes/{name}": Need("admin", "route"),
     "DELETE /v1/routes/{name}": Need("admin", "route"),
+    "GET /v1/event-types": Need("operator"),
+    "GET /v1/event-types/{type}": Need("operator", "event type"),
+    "PUT /v1/event-types/{type}": Need("admin", "event type"),
+    "DELETE /v1/event-types/{type}": Need("admin", "event type"),
     "GET /v1/templates": Need("operator"),
     "GET /v1/templates/{event}/{channel}": Need("operator", path="/v1/templates/ssl_failure/email"),
     "GET /v1/templates/{event}/{channel}/versions/{number}": Need(

@@ -16,7 +16,6 @@ import jwt
 import psycopg
 from sqlalchemy import Connection, create_engine
 
-from config.catalogue import shipped
 from domain.vocabulary import CHANNELS
 from models.engine import normalised
 from pipeline.directory import Directory
@@ -82,11 +81,11 @@ class Api:
 
     def route(self, *events: dict[str, Any], tenant: str = "default") -> list[str]:
         """Publish and route events as a worker does; their ids."""
-        parsed = parse_many(list(events), tenant=tenant, catalogue=shipped().event_types)
 
         def work(connection: Connection) -> list[str]:
             ensure_tenant(connection, tenant)
             tenants = Directory().look_up(connection, {tenant})
+            parsed = parse_many(list(events), tenant=tenant, catalogue=tenants[tenant].event_types)
             answers, _ = accept_and_route(connection, tenants, parsed, dict.fromkeys(CHANNELS, True))
             return [answer.id for answer in answers]
 

@@ -58,7 +58,7 @@ class Planted:
 def plant(api: Api) -> Planted:
     """Fill the database. Takes about a second."""
     names: dict[str, dict[str, dict[str, str]]] = {
-        **{thing: {"": {}} for thing in ("event", "delivery", "user", "route", "provider")},
+        **{thing: {"": {}} for thing in ("event", "delivery", "user", "route", "event type", "provider")},
         **{thing: {caller: {} for caller in USERS} for thing in ("notification", "push token", "webhook")},
     }
     for tenant, word, whose in ((HERE, OWN, "own"), (THERE, OTHER_TENANT, "another tenant's")):
@@ -66,10 +66,11 @@ def plant(api: Api) -> Planted:
             _settings(admin, tenant, word)
         event, _ = _told(api, tenant, word, "nobody")
         once = {"event": event, "delivery": _dead(api, tenant, word, event)}
-        named = {"user": word, "route": word, "provider": PROVIDERS[tenant][0]}
+        named = {"user": word, "route": word, "event type": f"{word}.own", "provider": PROVIDERS[tenant][0]}
         for thing, name in {**once, **named}.items():
             names[thing][""][whose] = name
-    for thing, name in (("user", SECOND), ("route", SECOND), ("provider", PROVIDERS[THERE][1])):
+    same = {"user": SECOND, "route": SECOND, "event type": f"{SECOND}.own", "provider": PROVIDERS[THERE][1]}
+    for thing, name in same.items():
         names[thing][""][NAMESAKE] = name
     names["webhook"]["admin"] = {
         "own": OWN,
@@ -136,6 +137,7 @@ def _settings(admin: httpx.Client, tenant: str, word: str) -> None:
         hook = {"url": f"https://{word}.example.org/", "events": ["nothing"]}
         calls.append(("PUT", f"users/{name}", {"name": word, "email": f"{name}@example.org", "roles": [word]}))
         calls.append(("PUT", f"routes/{name}", {"match": {"event": f"{word}.*"}, "channels": ["in_app"]}))
+        calls.append(("PUT", f"event-types/{name}.own", {"group": "made", "title": word, "sample": {"of": word}}))
         calls.append(("PUT", f"webhooks/{name}", hook))
     for method, path, body in calls:
         answer = admin.request(method, f"/v1/{path}", json=body)

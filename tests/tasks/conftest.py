@@ -17,6 +17,7 @@ from sqlalchemy import text
 from config.settings import settings
 from models.engine import engine
 from pipeline.directory import Directory
+from pipeline.looks import Looks
 from pipeline.sealing import _seal, opened
 from pipeline.setup import ensure_tenant
 from pipeline.users import put_user
@@ -156,7 +157,7 @@ def process(parts: Process, valkey: str) -> Process:
         ensure_tenant(connection, "acme")
     with redis.Redis.from_url(valkey) as client:
         client.flushall()
-    parts.child.directory = Directory()  # versions start again with the tables
+    parts.child.directory, parts.child.sender.looks = Directory(), Looks()  # versions start again with the tables
     parts.child.sender.start_counting()
     given = parts.receivers
     for receiver in (given.webhook, given.mail, given.telegram, given.lab, given.apns):

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Final
 import typer
 from sqlalchemy import text
 
-from config.catalogue import shipped
 from domain.errors import InvalidInputError
 from domain.event import Event
 from domain.vocabulary import Severity
 from pipeline.envelope import loads, parse
+from pipeline.event_types import SHIPPED_TYPES, EventTypes, KnownTypes
 from pipeline.publish import Answer, accept_only
 from pipeline.setup import FIRST_TENANT, check_tenant
 from workers.cli.app import app
@@ -81,6 +81,18 @@ def _usual_tenant() -> str:
     return str(populated[0]) if len(populated) == 1 else FIRST_TENANT
 
 
+_TYPES: Final = KnownTypes()
+
+
+def _types(tenant: str) -> EventTypes:
+    """Those in force for a tenant, read once; the shipped ones for a tenant that there is not, as is said later."""
+    known = _TYPES.find(tenant)
+    if known is None and "\0" not in tenant:
+        with database() as connection:
+            known = _TYPES.look_up(connection, [tenant]).get(tenant)
+    return SHIPPED_TYPES if known is None else known.event_types
+
+
 class _Single:
     """One event from the arguments."""
 
@@ -91,7 +103,7 @@ class _Single:
         return 1
 
     def __iter__(self) -> Iterator[Event]:
-        yield parse(self._body, tenant=None, catalogue=shipped().event_types)
+        yield parse(self._body, tenant=None, catalogue=_types)
 
 
 class _Lines:
@@ -121,7 +133,7 @@ class _Lines:
         body = loads(line)
         if isinstance(body, dict):
             body = {"tenant": self._tenant, **body}
-        return parse(body, tenant=None, catalogue=shipped().event_types)
+        return parse(body, tenant=None, catalogue=_types)
 
     def _numbered(self) -> Iterator[tuple[int, bytes]]:
         if self._typed is not None:
