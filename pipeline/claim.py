@@ -91,10 +91,12 @@ LEFT JOIN users u ON u.tenant = c.tenant AND u.id = n.user_id
 LEFT JOIN webhooks h ON h.id = c.webhook_id
 LEFT JOIN moved_addresses m ON m.tenant = c.tenant AND m.channel = c.channel AND m.address = c.address{joins}
 """
-# What a condition asks for, as one document. Nobody's condition holds up what a person sends again.
-_ONLY_IF: Final = """CASE WHEN c.only_if IS NOT NULL AND c.replayed_at IS NULL THEN jsonb_build_object(
+# What a condition asks for, as one document. Nobody's condition holds up what a person sends again, nor what was folded
+# into a delivery and is told by nothing else.
+_ONLY_IF: Final = """CASE WHEN c.only_if IS NOT NULL AND c.replayed_at IS NULL
+                 AND (SELECT true FROM deliveries f WHERE f.folded_into = c.id LIMIT 1) IS NULL THEN jsonb_build_object(
            'only_if', c.only_if, 'seen', coalesce(n.read_at, n.ack_at, n.deleted_at) IS NOT NULL,
-           'age', extract(epoch FROM now() - c.created_at),
+           'age', extract(epoch FROM now() - greatest(c.created_at, e.send_at)),
            'others', (SELECT jsonb_object_agg(s.channel, s.statuses) FROM (
                SELECT o.channel, jsonb_agg(DISTINCT o.status) AS statuses FROM deliveries o
                WHERE o.event_id = c.event_id AND o.notification_id = c.notification_id AND o.id <> c.id

@@ -44,7 +44,8 @@ along AS (
       AND (SELECT true FROM acknowledgements a WHERE a.tenant = d.tenant AND a.fingerprint = e.fingerprint
            AND a.user_id IN ('', coalesce(n.user_id, '')) AND a.until > now() AND e.condition = 'firing'
            LIMIT 1) IS NULL
-      -- Of whoever has switched anything off here, only what was claimed and looked at is told.
+      -- On a condition, and of whoever has switched anything off here, only what was claimed and looked at is told.
+      AND d.only_if IS NULL
       AND (SELECT true FROM preferences p WHERE p.tenant = d.tenant AND p.user_id = n.user_id
            AND p.channels ->> d.channel = 'false' LIMIT 1) IS NULL
     ORDER BY d.due_at LIMIT :most FOR NO KEY UPDATE OF d SKIP LOCKED

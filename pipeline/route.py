@@ -267,12 +267,11 @@ def _delivery(
         status, reason = DeliveryStatus.HELD, planned.hold.reason
         held = {"user_id": user_id, "release_at": planned.hold.until.isoformat()}
     elif event.send_at is not None and event.send_at > datetime.now(UTC):
-        status, reason, due_at = DeliveryStatus.HELD, Reason.SCHEDULED, event.send_at.isoformat()
+        status, reason, due_at = DeliveryStatus.HELD, Reason.SCHEDULED, _after(event.send_at, planned)
     elif planned.channel == "in_app":
         status = DeliveryStatus.SENT  # it is in the inbox the moment this commits
     elif planned.when is not None and planned.when.wait:
-        status, reason = DeliveryStatus.HELD, Reason.CONDITION
-        due_at = (datetime.now(UTC) + timedelta(seconds=planned.when.wait)).isoformat()
+        status, reason, due_at = DeliveryStatus.HELD, Reason.CONDITION, _after(datetime.now(UTC), planned)
     return {
         "id": str(uuid7()),
         "tenant": event.tenant,
@@ -290,6 +289,11 @@ def _delivery(
         "due_at": due_at,
         **held,
     }
+
+
+def _after(told_at: datetime, planned: PlannedDelivery) -> str:
+    """When a delivery is due whose notification appears at `told_at`."""
+    return (told_at + timedelta(seconds=planned.when.wait if planned.when else 0)).isoformat()
 
 
 def _counts(told: Iterable[Told]) -> Counts:

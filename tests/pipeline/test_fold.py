@@ -143,6 +143,13 @@ def test_users_who_share_an_address_are_not_told_each_others_news(ada: Any) -> N
     assert [row[2] for row in states(ada, ids)] == [ids[1], None, None, ids[2]]
 
 
+def test_what_was_not_looked_at_is_not_told_along_when_it_depends_on_a_condition(ada: Any) -> None:
+    ids = held(ada, 4)
+    ada.execute("UPDATE deliveries SET only_if = 'unread' WHERE id::text = :id", id=ids[3])
+    assert folding(ada, most=2).more[ids[1]].count == 2
+    assert states(ada, [ids[3]]) == [("held", "too_many", None, True)]
+
+
 @pytest.mark.mission("E-45")
 def test_a_storm_of_which_a_claim_sees_little_becomes_one_message_all_the_same(ada: Any) -> None:
     ids = held(ada, 60)

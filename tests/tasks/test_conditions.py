@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -126,6 +127,40 @@ def test_a_text_message_follows_when_it_stays_unread(u1: Any, read: bool, outcom
     let_time_pass(u1, 901)
     followed = look(u1, "sms")
     assert (followed.status, followed.reason) == outcome
+
+
+@pytest.mark.mission("C-8")
+def test_what_was_to_be_told_later_waits_for_its_condition_from_then_on(u1: Any) -> None:
+    be(u1, there=True)
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    u1.publish({**MESSAGE, "data": {"conversation_id": "c", "text": "Hello"}, "send_at": later})
+    u1.execute("UPDATE events SET send_at = now()")
+    u1.execute("UPDATE deliveries SET due_at = now(), created_at = now() - interval '1 hour' WHERE channel = 'email'")
+    assert look(u1).reason == "condition"
+
+
+def test_what_may_stay_unread_for_some_time_may_so_from_when_it_is_shown(u1: Any) -> None:
+    route(u1, channels=["in_app", "sms"], when={"sms": "unread for 15m"})
+    later = datetime.now(UTC) + timedelta(hours=1)
+    u1.publish({**MESSAGE, "data": {"conversation_id": "c", "text": "Hello"}, "send_at": later.isoformat()})
+    assert u1.deliveries("sms")[-1].due_at == later + timedelta(minutes=15)
+
+
+def test_what_was_folded_into_a_message_is_told_though_its_own_news_were_read(u1: Any) -> None:
+    be(u1, there=True)
+    tell(u1)
+    tell(u1)
+    carrier, along = u1.deliveries("email")
+    u1.execute(
+        "UPDATE deliveries SET status = 'cancelled', reason = 'folded', due_at = NULL, folded_into = :carrier "
+        "WHERE id = :along",
+        carrier=carrier.id,
+        along=along.id,
+    )
+    u1.execute("UPDATE notifications SET read_at = now() WHERE id = :id", id=carrier.notification_id)
+    let_time_pass(u1, 61)
+    u1.ring("email")
+    assert u1.deliveries("email")[0].status == "sent"
 
 
 def test_what_a_person_sends_again_asks_for_no_condition(u1: Any) -> None:
