@@ -30,6 +30,7 @@ SHORT: Final = {
     "BELLWIRE_RETRY_SCHEDULE": "1,1,2,2,3",
     "BELLWIRE_SWEEP_INTERVAL": "0.5",
     "BELLWIRE_BREAKER_SECONDS": "3",
+    "BELLWIRE_SEEN_GRACE": "5",
     "BELLWIRE_WORKER_PROCESSES": "2",
     "BELLWIRE_LOG_LEVEL": "WARNING",
 }
@@ -120,6 +121,8 @@ def _expected(delivery: Mapping[str, Any]) -> tuple[str, list[str]]:
         return "sent", []  # it is in the inbox the moment that it is stored
     if delivery["webhook"] == "broken":
         return "dead_letter", ["failed"] * ATTEMPTS["broken"]
+    if delivery["reason"] == "told_otherwise":
+        return "suppressed", []  # a device was told, so no email was needed
     if delivery["provider"] == "resend":
         return "sent", ["failed", "sent"]  # SMTP was tried first
     if delivery["reason"] == "no_tokens":
