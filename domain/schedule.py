@@ -2,85 +2,44 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from domain.cron import FIELDS
+from cronsim import CronSim, CronSimError
 
 SHORT: Final = {"hourly": "0 * * * *", "daily": "0 8 * * *", "weekly": "0 8 * * 1"}
 """The short forms of a schedule."""
 
-FARTHEST: Final = 8 * 366 + 1  # days; from 29 February 2096 to the next one there are eight years
-LEAP_YEAR: Final = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Cron:
-    """A cron line as sets of numbers. `either`: day and weekday are both named, and one of them is enough."""
-
-    minutes: tuple[int, ...]
-    hours: tuple[int, ...]
-    days: frozenset[int]
-    months: frozenset[int]
-    weekdays: frozenset[int]
-    either: bool
-    every_hour: bool
-
-    def is_on(self, day: date) -> bool:
-        """Whether it comes round on a day."""
-        if day.month not in self.months:
-            return False
-        by_day, by_weekday = day.day in self.days, day.isoweekday() % 7 in self.weekdays
-        return by_day or by_weekday if self.either else by_day and by_weekday
+_CAME_ROUND: Final = datetime(2000, 1, 1, tzinfo=UTC)  # a leap year
 
 
 @lru_cache(maxsize=1024)
-def parse_cron(line: str) -> Cron:
-    """A line that `cron_problem` finds nothing wrong with, or a short form."""
-    written = SHORT.get(line, line).split()
-    numbers = [_numbers(text, least, most) for text, (_, least, most) in zip(written, FIELDS, strict=True)]
-    minutes, hours, days, months, weekdays = numbers
-    return Cron(
-        tuple(sorted(minutes)),
-        tuple(sorted(hours)),
-        frozenset(days),
-        frozenset(months),
-        frozenset(day % 7 for day in weekdays),
-        either=not written[2].startswith("*") and not written[4].startswith("*"),
-        every_hour=written[1] == "*",
-    )
-
-
 def comes_round(line: str) -> bool:
     """Whether there is such a day at all: no February has thirty."""
-    cron = parse_cron(line)
-    return cron.either or any(min(cron.days) <= monthrange(LEAP_YEAR, month)[1] for month in cron.months)
+    return _first(line, _CAME_ROUND, UTC) is not None
 
 
 def next_time(line: str, after: datetime, zone: tzinfo) -> datetime | None:
-    """The first time after `after`, in UTC; None when there is none within eight years.
+    """The first time after `after`, in UTC; None when it never comes round.
 
     What falls into the hour that spring leaves out comes at the change; what falls into the hour that autumn repeats
-    comes once, the first time, unless it comes every hour anyway.
+    comes once, the first time, unless its minutes or hours are any, as in ``*/20 1-3 * * *``.
+
+    Source: Debian's cron(8), whose ways with changed clocks cronsim follows.
     """
-    return _next_time(line, after.replace(second=0, microsecond=0), zone)
+    return _first(line, after.replace(second=0, microsecond=0), zone)
 
 
 @lru_cache(maxsize=4096)
-def _next_time(line: str, after: datetime, zone: tzinfo) -> datetime | None:
-    cron, wall = parse_cron(line), after.astimezone(zone).replace(tzinfo=None)
-    for number in range(-1, FARTHEST):
-        day = wall.date() + timedelta(days=number)
-        if cron.is_on(day):
-            for found in _on(cron, day, zone, wall):
-                if found > after:
-                    return found
-    return None
+def _first(line: str, after: datetime, zone: tzinfo) -> datetime | None:
+    try:
+        times = CronSim(SHORT.get(line, line), after.astimezone(zone))
+    except CronSimError:  # there is no such day
+        return None
+    # Begun within the hour that is repeated, it names times of that hour's first passing too.
+    return next((found.astimezone(UTC) for found in times if found.astimezone(UTC) > after), None)
 
 
 def instant(wall: datetime, zone: tzinfo) -> datetime:
@@ -121,35 +80,5 @@ def zone_named(*names: str | None) -> tzinfo:
     return UTC
 
 
-def _on(cron: Cron, day: date, zone: tzinfo, wall: datetime) -> Iterator[datetime]:
-    """The times of one day, the earliest first; hours that are long over by `wall` are left out."""
-    over = wall - timedelta(hours=4)  # no clock is set back by more
-    for hour in cron.hours:
-        if datetime.combine(day, time(hour, 59)) < over:
-            continue
-        again = []
-        for minute in cron.minutes:
-            shown = datetime.combine(day, time(hour, minute))
-            found = instant(shown, zone)
-            if not cron.every_hour:
-                yield found
-            elif _wall(found, zone) == shown:
-                yield found
-                second = shown.replace(tzinfo=zone, fold=1).astimezone(UTC)
-                again += [second] if second > found else []
-        yield from again
-
-
 def _wall(moment: datetime, zone: tzinfo) -> datetime:
     return moment.astimezone(zone).replace(tzinfo=None)
-
-
-def _numbers(text: str, least: int, most: int) -> set[int]:
-    numbers: set[int] = set()
-    for part in text.split(","):
-        span, _, step = part.partition("/")
-        first, _, last = span.partition("-")
-        low = least if first == "*" else int(first)
-        high = int(last) if last else most if step or first == "*" else low
-        numbers.update(range(low, high + 1, int(step or 1)))
-    return numbers

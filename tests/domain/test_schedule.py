@@ -88,7 +88,10 @@ def test_eight_o_clock_is_the_recipients(zone: ZoneInfo, due: str) -> None:
 @pytest.mark.parametrize("zone", [BERLIN, NEW_YORK, KATHMANDU, SAO_PAULO])
 @pytest.mark.parametrize("line", ["30 2 * * *", "0 */6 * * *", "*/20 1-3 * * *", "0 0 * * *"])
 def test_a_year_of_times_goes_forward_without_a_gap(line: str, zone: ZoneInfo) -> None:
-    """Each time leads to the next one, as a beat that looks at every one of them would find."""
+    """Each time leads to the next one, as a beat that looks at every one of them would find.
+
+    Of times in any hour, as ``*/6``, one that the clock skips is left out, as cron does.
+    """
     now, seen = at("2018-01-01T00:00", zone), []
     while now < at("2019-01-01T00:00", zone):
         found = next_time(line, now, zone)
@@ -97,7 +100,7 @@ def test_a_year_of_times_goes_forward_without_a_gap(line: str, zone: ZoneInfo) -
         seen.append(found)
         now = found
     longest = max(later - earlier for earlier, later in pairwise(seen))
-    assert longest <= timedelta(hours=7 if line.startswith("0 *") else 25)
+    assert longest <= timedelta(hours=11 if line.startswith("0 *") else 25)
 
 
 @pytest.mark.parametrize(("line", "does"), [("0 0 30 2 *", False), ("0 0 31 4,6,9 *", False), ("0 0 29 2 *", True)])
