@@ -18,6 +18,7 @@ import pytest
 import redis
 
 from models.migrate import upgrade
+from tests.support.copies import copy
 
 # A machine that others use too is slow at times; that is no property of what is tested.
 hypothesis.settings.register_profile(
@@ -37,6 +38,9 @@ def pytest_configure() -> None:
     for name in [name for name in os.environ if name.startswith("BELLWIRE_")]:
         del os.environ[name]
     os.environ["BELLWIRE_ENV_FILE"] = os.devnull
+    # The tests start about a hundred processes: each would spend half a second on compiling what all of them import.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 _numbers = count(1)
@@ -120,7 +124,7 @@ def home() -> Iterator[Path]:
 @contextmanager
 def _copy(postgres: Callable[[str], str], template: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
-    _execute(postgres("postgres"), f"CREATE DATABASE {name} TEMPLATE {template}")
+    copy(postgres("postgres"), template, name)
     yield postgres(name)
     _execute(postgres("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
 

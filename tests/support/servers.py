@@ -15,6 +15,7 @@ import psycopg
 import redis
 
 from models.migrate import upgrade
+from tests.support.copies import copy
 from tests.support.installation import Installation
 from tests.support.process import PYTHON, Process
 from tests.support.waiting import wait_until
@@ -83,7 +84,7 @@ class Servers:
     def new_database(self) -> str:
         """The URL of a migrated, empty database."""
         name = f"own_{next(self._numbers)}"
-        self.execute("postgres", f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        copy(self.database_url("postgres"), TEMPLATE, name)
         return self.database_url(name)
 
     def install(self, **settings: str) -> Installation:
