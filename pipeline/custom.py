@@ -27,7 +27,7 @@ PARTS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """Which part of a tenant's template stands for which face of a folder."""
 
-PATIENCE: Final = 3  # processes that a version may cost within
+PATIENCE: Final = 3  # times that a version may take all it is given, or cost a process, within
 REST: Final = 60.0  # seconds, before it is left alone for as long
 
 log = structlog.get_logger(__name__)
@@ -47,11 +47,19 @@ class OwnTemplateError(RenderError):
         self.reason = reason
 
 
-def render_custom(published: Published, channel: str, context: Context, template: str | None = None) -> Content:
+def render_custom(
+    published: Published,
+    channel: str,
+    context: Context,
+    template: str | None = None,
+    *,
+    until: float | None = None,
+) -> Content:
     """What `context` says on `channel` in the words of `published`. Blocks for up to some seconds.
 
     Args:
         template: the shipped one, for the parts that the tenant's lacks; by default the catalogue's for the type.
+        until: when to give up (seconds of time.monotonic); None: after some seconds a question.
 
     Raises:
         OwnTemplateError: a RenderError; the template cannot be filled with this, and has no `fallback`.
@@ -60,7 +68,7 @@ def render_custom(published: Published, channel: str, context: Context, template
     listed = shipped().event_types.get(context.event.type) or unlisted(context.event.type)
     kind = template or listed.template
     try:
-        return render(channel, kind, context, own=_Own(published, channel, context), words=published.locale)
+        return render(channel, kind, context, own=_Own(published, channel, context, until), words=published.locale)
     except OwnTemplateError as error:
         if not published.fallback:
             raise
@@ -71,8 +79,9 @@ def render_custom(published: Published, channel: str, context: Context, template
 class _Own:
     """The faces of one version, filled for one recipient."""
 
-    def __init__(self, published: Published, channel: str, context: Context) -> None:
+    def __init__(self, published: Published, channel: str, context: Context, until: float | None) -> None:
         self._published = published
+        self._until = until
         self._channel = channel
         self._context = context
         self._parts = PARTS[channel]
@@ -107,7 +116,7 @@ class _Own:
             "time_zone": user and user.time_zone,
             "words": self._published.locale,
         }
-        answer = _asked(self._published, question)
+        answer = _asked(self._published, question, self._until)
         if "flaw" in answer:
             flaw = answer["flaw"]
             raise OwnTemplateError(self._published, flaw["part"], flaw["line"], flaw["reason"])
@@ -123,7 +132,7 @@ def plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Patience:
-    """Which versions cost one process after the other. They rest, so that others are not kept waiting."""
+    """Which versions take all their time, or one process after the other. They rest, so that others need not wait."""
 
     def __init__(self) -> None:
         self._lost: dict[str, tuple[int, float]] = {}
@@ -134,7 +143,7 @@ class Patience:
         return times >= PATIENCE and now - since < REST
 
     def lost(self, version: str, now: float) -> None:
-        """A process ended over it."""
+        """A process ended over it, or its time."""
         times, since = self._lost.get(version, (0, now))
         self._lost[version] = (times + 1, since) if now - since < REST else (1, now)
 
@@ -142,11 +151,14 @@ class Patience:
 _PATIENCE: Final = Patience()
 
 
-def _asked(published: Published, question: Mapping[str, Any]) -> dict[str, Any]:
+def _asked(published: Published, question: Mapping[str, Any], until: float | None) -> dict[str, Any]:
     if _PATIENCE.rests(published.id, monotonic()):
         raise OwnTemplateError(published, "", None, f"took too much {PATIENCE} times within a minute and rests now")
     try:
-        return pool().ask(question)
+        answer = pool().ask(question, until)
     except LostError as error:
         _PATIENCE.lost(published.id, monotonic())
         raise OwnTemplateError(published, "", None, str(error)) from None
+    if answer.get("slow"):
+        _PATIENCE.lost(published.id, monotonic())
+    return answer

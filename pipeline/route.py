@@ -6,7 +6,7 @@ What the database is told is one JSON document a table: an array of 100 rows cos
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -29,7 +29,7 @@ from pipeline.accept import Accepted
 from pipeline.counts import COUNT, Counts, counts_document
 from pipeline.directory import Tenant, route_events
 from pipeline.document import document
-from pipeline.inbox import Frame, Words, notification_frame, words
+from pipeline.inbox import Allowance, Frame, Words, likeness, notification_frame, words
 from pipeline.looks import Look
 from pipeline.number import NUMBER
 from pipeline.people import find_people
@@ -124,7 +124,7 @@ def route(
     new = [one for one in accepted if one.is_new]
     routings = route_events(connection, tenants, [one.event for one in new])
     people = find_people(connection, _wanted(new, routings))
-    told = {}
+    told, allowance = {}, Allowance()
     for one, (routing, routing_id) in zip(new, routings, strict=True):
         if one.over:
             told[one.event.id] = Told(one.event.tenant, EventStatus.UNROUTED, Reason.RESOLVED, routing_id, [])
@@ -142,7 +142,7 @@ def route(
             holding=_holding(one.event, event_type, routing, tenant),
         )
         told[one.event.id] = _told(
-            one.event, event_type.group, event_type.template, tenant.look, routing, routing_id, decided
+            one.event, event_type.group, event_type.template, tenant.look, routing, routing_id, decided, allowance
         )
     return told
 
@@ -190,7 +190,14 @@ def _wanted(new: Sequence[Accepted], routings: Sequence[tuple[Routing, UUID]]) -
 
 
 def _told(
-    event: Event, group: str, template: str, look: Look, routing: Routing, routing_id: UUID, decided: Plan
+    event: Event,
+    group: str,
+    template: str,
+    look: Look,
+    routing: Routing,
+    routing_id: UUID,
+    decided: Plan,
+    allowance: Allowance,
 ) -> Told:
     status = EventStatus.ROUTED
     if decided.reason is not None:
@@ -204,12 +211,12 @@ def _told(
         routing_id,
         [{"recipient": s.recipient, "channel": s.channel, "reason": s.reason} for s in decided.skipped],
     )
-    said: dict[tuple[str, str | None, str | None, str | None, bool], Words] = {}
+    said: dict[Hashable, Words] = {}
     for notification in decided.notifications:
         person, kind = notification.person, notification.template or template
-        alike = (kind, person.locale, person.time_zone, person.name, person.user_id is None)  # what words depend on
+        alike = likeness(event, kind, person, look)
         if alike not in said:
-            said[alike] = words(event, kind, person, look)
+            said[alike] = words(event, kind, person, look, allowance)
         _add_notification(result, event, group, kind, routing, notification, said[alike])
     for delivery in decided.deliveries:
         result.deliveries.append(_delivery(event, None, None, delivery, template, routing))

@@ -88,7 +88,8 @@ class Desk:
         try:
             return self._check(question) if question["do"] == "check" else {"said": self._render(question)}
         except Flawed as flawed:
-            return {"flaw": flawed.shown, "spent": flawed.is_spent}
+            slow = flawed.shown["reason"] == _TOO_SLOW
+            return {"flaw": flawed.shown, "spent": flawed.is_spent, "slow": slow}
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
 
@@ -182,7 +183,7 @@ def _answer(desk: Desk, frame: bytes) -> dict[str, Any]:
     try:
         return desk.answer(json.loads(frame))
     except TooSlowError:  # between two pieces of work
-        return {"flaw": {"part": "", "line": None, "reason": _TOO_SLOW}}
+        return {"flaw": {"part": "", "line": None, "reason": _TOO_SLOW}, "slow": True}
     except Exception as error:  # a bug of ours, or memory that is used up between two pieces of work
         return {"flaw": {"part": "", "line": None, "reason": _reason(error)}, "spent": _is_spent()}
 

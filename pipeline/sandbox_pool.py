@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
 from functools import cached_property
 from pathlib import Path
 from time import monotonic
@@ -151,17 +152,21 @@ class Pool:
         self._lock = threading.Lock()
         self.started = 0
 
-    def ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
+    def ask(self, question: Mapping[str, Any], until: float | None = None) -> dict[str, Any]:
         """The answer of one of the processes. It keeps what it has compiled, so a version's body is sent only if asked.
+
+        Args:
+            until: when to give up, whatever it is that takes so long (seconds of time.monotonic); None: a process may
+                take its time to start.
 
         Raises:
             LostError: the template made the process end.
             SandboxAwayError: no process could be had.
         """
-        if not self._slots.acquire(timeout=2 * self.seconds):
+        if not self._slots.acquire(timeout=min(2 * self.seconds, _left(until))):
             raise SandboxAwayError("all processes for tenants' templates are busy")
         try:
-            return self._asked(self._taken(), question)
+            return self._asked(self._taken(until), question, until)
         finally:
             self._slots.release()
 
@@ -177,21 +182,47 @@ class Pool:
         for sandbox in free:
             sandbox.end()
 
-    def _taken(self) -> Sandbox:
+    def _taken(self, until: float | None) -> Sandbox:
         while True:
             with self._lock:
                 sandbox = self._free.pop() if self._free else None
             if sandbox is None:
-                self.started += 1
-                return Sandbox()
+                return self._begun(until)
             if sandbox._process.poll() is None:
                 return sandbox
             sandbox.end()  # somebody else has killed it
 
-    def _asked(self, sandbox: Sandbox, question: Mapping[str, Any]) -> dict[str, Any]:
+    def _begun(self, until: float | None) -> Sandbox:
+        """A new process. One that is not there in time is for whoever asks next."""
+        self.started += 1
+        if until is None:
+            return Sandbox()
+        coming: Future[Sandbox] = Future()
+        threading.Thread(target=self._begin, args=(coming,), name="sandbox", daemon=True).start()
+        try:
+            return coming.result(_left(until))
+        except TimeoutError:
+            if coming.cancel():
+                raise SandboxAwayError("no process for tenants' templates has started in time") from None
+            return coming.result()
+
+    def _begin(self, coming: Future[Sandbox]) -> None:
+        try:
+            sandbox = Sandbox()
+        except SandboxAwayError as error:
+            if coming.set_running_or_notify_cancel():
+                coming.set_exception(error)
+            return
+        if coming.set_running_or_notify_cancel():
+            coming.set_result(sandbox)
+            return
+        with self._lock:
+            self._free.append(sandbox)
+
+    def _asked(self, sandbox: Sandbox, question: Mapping[str, Any], until: float | None) -> dict[str, Any]:
         """One that ran out of memory is replaced; what others have left in it must be nobody's fault."""
         was_new = sandbox.is_new
-        answer = self._answer(sandbox, question)
+        answer = self._answer(sandbox, question, until)
         if not answer.pop("spent", False):
             with self._lock:
                 self._free.append(sandbox)
@@ -199,17 +230,14 @@ class Pool:
         sandbox.end()
         if was_new:
             return answer
-        self.started += 1
-        return self._asked(Sandbox(), question)
+        return self._asked(self._begun(until), question, until)
 
-    def _answer(self, sandbox: Sandbox, question: Mapping[str, Any]) -> dict[str, Any]:
+    def _answer(self, sandbox: Sandbox, question: Mapping[str, Any], until: float | None) -> dict[str, Any]:
         if question["do"] == "render":
-            answer = sandbox.ask(json.dumps({**question, "body": None}).encode(), self.seconds)
-            if "missing" in answer:
-                answer = sandbox.ask(json.dumps(question).encode(), self.seconds)
-        else:
-            answer = sandbox.ask(json.dumps(question).encode(), self.seconds)
-        return answer
+            answer = sandbox.ask(json.dumps({**question, "body": None}).encode(), min(self.seconds, _left(until)))
+            if "missing" not in answer:
+                return answer
+        return sandbox.ask(json.dumps(question).encode(), min(self.seconds, _left(until)))
 
 
 _pools: dict[int, Pool] = {}
@@ -223,6 +251,11 @@ def pool() -> Pool:
         found = _pools[os.getpid()] = Pool()
         atexit.register(found.close)
     return found
+
+
+def _left(until: float | None) -> float:
+    """Seconds until then."""
+    return threading.TIMEOUT_MAX if until is None else max(0.0, until - monotonic())
 
 
 def _await(pipe: int, event: int, deadline: float) -> None:

@@ -99,6 +99,16 @@ def test_a_template_that_fails_leaves_it_to_the_shipped_one_where_the_tenant_cho
     assert render_custom(own("email", fallback=True, **broken), "email", made) == render("email", "ssl_failure", made)
 
 
+def test_a_version_that_takes_all_its_time_rests_after_three_times(context: Make) -> None:
+    slow = own("sms", text="{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}")
+    made, reasons = context("ssl_failure", {"host": "a"}), []
+    for _ in range(4):
+        with pytest.raises(OwnTemplateError) as refused:
+            render_custom(slow, "sms", made)
+        reasons.append("rests" in str(refused.value))
+    assert reasons == [False, False, False, True]
+
+
 def test_threads_share_the_processes(context: Make) -> None:
     made = [context("ssl_failure", {"host": f"host-{number}"}) for number in range(40)]
     template = own("sms", text="{{ data.host }}.")
