@@ -27,9 +27,11 @@ from bench.process import BenchmarkError
 from bench.report import as_json, show
 from bench.rounds import run_rounds
 from bench.servers import running_servers
+from bench.words import show as show_words
+from bench.words import words
 
-IDLE, LIVE, INBOX, DIGEST = "idle", "live", "inbox", "digest"
-NAMES = (*(one.name for one in MEASUREMENTS), LIVE, INBOX, DIGEST, IDLE)
+IDLE, LIVE, INBOX, DIGEST, WORDS = "idle", "live", "inbox", "digest", "words"
+NAMES = (*(one.name for one in MEASUREMENTS), WORDS, LIVE, INBOX, DIGEST, IDLE)
 # Filling a database with a million deliveries or notifications takes a minute, so a quick run does without.
 SLOW = ("bellwire_empty", "bellwire_million", INBOX)
 
@@ -61,6 +63,8 @@ def _measure(
 
 def _measure_parts(names: Sequence[str], parts: dict[str, Any], *, quick: bool, say: Callable[[str], None]) -> None:
     """What is no rate, each on servers of its own."""
+    if WORDS in names:
+        parts[WORDS] = words(rounds=10 if quick else 40, say=say)
     if LIVE in names:
         parts[LIVE] = live(seconds=5 if quick else 20, say=say)
     if INBOX in names:
@@ -100,7 +104,7 @@ def main(
         json_file.write_text(json.dumps(results, indent=2) + "\n")
     console = Console() if sys.stdout.isatty() else Console(width=120)
     show(results, console)
-    for name, show_part in ((LIVE, show_live), (INBOX, show_inbox), (DIGEST, show_digest)):
+    for name, show_part in ((WORDS, show_words), (LIVE, show_live), (INBOX, show_inbox), (DIGEST, show_digest)):
         if results[name]:
             show_part(results[name], console)
     if failure:

@@ -91,6 +91,7 @@ def as_json(runs: Runs, parts: Mapping[str, Any], rounds: int, failure: str = ""
         "rounds": rounds,
         "measurements": {one.name: measured(one, runs[one.name]) for one in MEASUREMENTS if runs.get(one.name)},
         "ratios": {one.name: compared(one, runs) for one in COMPARISONS if runs.get(one.over) and runs.get(one.under)},
+        "words": parts.get("words"),
         "live": parts.get("live"),
         "inbox": parts.get("inbox"),
         "digest": parts.get("digest"),
