@@ -59,10 +59,12 @@ JOIN notifications n ON n.id = d.notification_id
 ORDER BY d.id FOR NO KEY UPDATE OF d
 """)
 
+# Entries that only say yes decide something where they are more specific than one that says no.
 WHO: Final = text("""
 SELECT u.tenant, u.id, u.name, u.locale, u.time_zone, u.disabled_channels,
        (SELECT jsonb_agg(jsonb_build_array(p.group_name, p.event, p.customer_id, p.channels)) FROM preferences p
-        WHERE p.tenant = u.tenant AND p.user_id = u.id AND p.channels @? '$.* ? (@ == false)') AS preferences
+        WHERE p.tenant = u.tenant AND p.user_id = u.id
+          AND (p.event IS NOT NULL OR p.customer_id IS NOT NULL OR p.channels @? '$.* ? (@ == false)')) AS preferences
 FROM jsonb_to_recordset(cast(:users AS jsonb)) AS r(tenant text, id text)
 JOIN users u ON u.tenant = r.tenant AND u.id = r.id
 """)

@@ -197,6 +197,15 @@ def test_what_nobody_needs_any_more_is_left_out_with_its_reason(ana: Any, change
     assert ana.execute("SELECT count FROM statistics WHERE status = :status AND channel = 'email'", status=ends[0])
 
 
+def test_an_event_type_that_is_wanted_is_told_although_the_rest_of_its_group_is_not(ana: Any) -> None:
+    rest = {"group": "obligations", "channels": {"email": False}}
+    prefer(ana, rest, {**DAILY, "event": "ssl_expiry", "channels": {"email": True}})
+    ana.publish(certificate())
+    pass_time(ana)
+    gathered(ana)
+    assert [row[1:3] for row in emails(ana)] == [("cancelled", "folded")]
+
+
 @pytest.mark.mission("B-16")
 def test_two_rounds_make_one_digest_and_what_comes_late_waits_for_the_next(ana: Any) -> None:
     ana.publish(certificate("a"))
