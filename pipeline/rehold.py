@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
+from config.settings import settings
 from domain.event import Person
 from domain.hold import DigestDefaults, Hold, Subject, hold
 from domain.preferences import wants
@@ -108,7 +109,8 @@ def _decide(
 
 
 def _change(row: Row[Any], found: Hold) -> dict[str, Any] | None:
-    # Gathering for some minutes goes on; the others wait no longer than they must.
-    if found.reason == row.reason and (found.until == row.release_at or row.reason == Reason.BATCH):
+    # Gathering for some minutes goes on, unless it was to go on until the end of quiet hours that are no more.
+    gathers = row.reason == Reason.BATCH and row.release_at <= found.until + timedelta(seconds=settings().batch_wait)
+    if found.reason == row.reason and (found.until == row.release_at or gathers):
         return None
     return {"id": row.id, "reason": found.reason, "release_at": found.until.isoformat()}

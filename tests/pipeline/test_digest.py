@@ -275,15 +275,20 @@ def test_what_is_critical_wakes_whoever_sleeps(sleeper: Any) -> None:
     assert [row[1:3] for row in emails(sleeper)] == [("queued", None)]
 
 
-@pytest.mark.mission("E-40")
-def test_emails_of_a_staged_plan_go_out_with_the_first_that_is_due(ana: Any) -> None:
-    prefer(ana, {**DAILY, "cadence": "instant"})
-    ana.execute(
+def route_staged(world: Any) -> None:
+    """Let Ana be told at once, by emails that gather others for some minutes."""
+    prefer(world, {**DAILY, "cadence": "instant"})
+    world.execute(
         "INSERT INTO routes (tenant, name, body) VALUES ('acme', 'own', cast(:body AS jsonb))",
         body='{"match": {"event": "ssl_*"}, "channels": ["email", "in_app"], "plan": "staged", "priority": "critical",'
         ' "recipients": {"resolver": "role", "role": "operations"}}',
     )
-    ana.execute("UPDATE tenants SET version = version + 1")
+    world.execute("UPDATE tenants SET version = version + 1")
+
+
+@pytest.mark.mission("E-40")
+def test_emails_of_a_staged_plan_go_out_with_the_first_that_is_due(ana: Any) -> None:
+    route_staged(ana)
     ana.publish(certificate("a"), certificate("b"))
     assert [row[1:3] for row in emails(ana)] == [("held", "batch")] * 2
     ana.execute(
@@ -291,6 +296,17 @@ def test_emails_of_a_staged_plan_go_out_with_the_first_that_is_due(ana: Any) -> 
     )
     assert len(gathered(ana).due["email"]) == 1
     assert sorted(row.status for row in emails(ana)) == ["cancelled", "queued"]
+
+
+def test_emails_that_gather_others_wait_for_no_night_that_is_taken_back(ana: Any) -> None:
+    route_staged(ana)
+    begins, ends = (datetime.now(UTC) + timedelta(minutes=minutes) for minutes in (2, 500))
+    ana.user("ana", time_zone="UTC", quiet_hours={"from": f"{begins:%H:%M}", "to": f"{ends:%H:%M}"})
+    ana.publish(certificate())
+    ana.user("ana", quiet_hours=None)
+    (held,) = ana.execute("SELECT reason, release_at FROM holds")
+    assert held.reason == "batch"
+    assert held.release_at < datetime.now(UTC) + timedelta(minutes=10)
 
 
 CHANGES: dict[str, tuple[Callable[[Any], None], bool]] = {
