@@ -24,7 +24,7 @@ from pipeline.counts import shard
 from pipeline.digest_message import DigestOf, store_digests
 from pipeline.document import document
 from pipeline.people import preference_entries
-from pipeline.rehold import reconsider
+from pipeline.rehold import put_off
 from pipeline.suppressions import why_suppressed
 
 MOST: Final = 5_000  # due holds a round, and all that belong to the same recipients
@@ -114,7 +114,7 @@ _Group = tuple[str, str, str, str, str]  # tenant, user, channel, address, reaso
 
 
 def gather(connection: Connection, now: datetime | None = None, most: int = MOST) -> Gathered:
-    """Release what is due, all of a recipient's together or nothing; five statements.
+    """Release what is due, all of a recipient's together or nothing; five statements, or seven.
 
     One delivery that waited for the end of quiet hours goes out as it is; of several the gravest carries the others.
     What is due for a digest becomes a digest, be it one item. What nobody needs any more ends with its own reason.
@@ -146,8 +146,8 @@ def gather(connection: Connection, now: datetime | None = None, most: int = MOST
         [{"id": e.id, "status": e.status, "reason": e.reason, "folded_into": e.folded_into} for e in ends]
     )
     connection.execute(APPLY, {"ends": values, "shard": shard()})
-    for tenant, user in late:
-        reconsider(connection, tenant, user)
+    if late:
+        put_off(connection, late)
     return result
 
 
@@ -214,18 +214,18 @@ def _digests(
     people: Mapping[tuple[str, str], Row[Any]],
     ends: list[_End],
     result: Gathered,
-) -> set[tuple[str, str]]:
-    """Make the digests. Returns users who have one of the same period already: what came late waits for the next."""
+) -> list[str]:
+    """Make the digests. Returns what came late: whoever has one of the same period already waits for the next."""
     wanted = [
         DigestOf(people[group[:2]], group[2], group[3], told)
         for group, told in groups.items()
         if group[-1] == Reason.DIGEST
     ]
-    late = set()
+    late = []
     made = store_digests(connection, wanted) if wanted else set()
     for one in wanted:
         if one.delivery_id not in made:
-            late.add((one.person.tenant, one.person.id))
+            late += [row.id for row in one.rows]
             continue
         result.due.setdefault(one.channel, []).append(one.delivery_id)
         ends += [_End(row.id, DeliveryStatus.CANCELLED, Reason.FOLDED, one.delivery_id) for row in one.rows]

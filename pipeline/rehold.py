@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
@@ -20,9 +20,9 @@ from pipeline.people import own_time, preference_entries
 
 # In the order of the deliveries, as everybody locks them. Whoever gathers them just now has locked them, and is waited
 # for: what he tells of is no longer held afterwards.
-LOOK: Final = text("""
-SELECT d.id::text, h.channel, h.reason, h.release_at, e.type, e.severity, e.customer_id::text, n.group_name,
-       greatest(e.send_at, now()) AS at, u.time_zone, u.quiet_hours, u.digest, u.disabled_channels,
+_LOOK: Final = """
+SELECT d.id::text, h.tenant, h.user_id, h.channel, h.reason, h.release_at, e.type, e.severity, e.customer_id::text,
+       n.group_name, greatest(e.send_at, now()) AS at, u.time_zone, u.quiet_hours, u.digest, u.disabled_channels,
        t.digest AS defaults,
        (SELECT jsonb_agg(jsonb_build_array(p.group_name, p.event, p.customer_id, p.channels, p.cadence, p.cadences))
         FROM preferences p WHERE p.tenant = h.tenant AND p.user_id = h.user_id) AS preferences
@@ -32,9 +32,11 @@ JOIN events e ON e.id = d.event_id
 JOIN notifications n ON n.id = d.notification_id
 JOIN users u ON u.tenant = h.tenant AND u.id = h.user_id
 JOIN tenants t ON t.id = h.tenant
-WHERE h.tenant = :tenant AND h.user_id = :user_id AND d.status = 'held' AND d.due_at IS NULL
+WHERE {which} AND d.status = 'held' AND d.due_at IS NULL
 ORDER BY d.id FOR NO KEY UPDATE OF d
-""")
+"""
+LOOK: Final = text(_LOOK.format(which="h.tenant = :tenant AND h.user_id = :user_id"))
+LOOK_AT: Final = text(_LOOK.format(which="h.delivery_id = ANY(cast(:ids AS uuid[]))"))
 
 # The reason of a delivery and that of its hold are one.
 CHANGE: Final = text("""
@@ -51,17 +53,31 @@ def reconsider(connection: Connection, tenant: str, user_id: str) -> None:
 
     What need not wait any more, or is not wanted, is released by the next round: several as one message.
     """
-    rows = connection.execute(LOOK, {"tenant": tenant, "user_id": user_id}).all()
-    changes = [change for row, found in _decided(user_id, rows) if (change := _change(row, found)) is not None]
+    _store(connection, _decided(connection.execute(LOOK, {"tenant": tenant, "user_id": user_id}).all()))
+
+
+def put_off(connection: Connection, ids: Sequence[str]) -> None:
+    """Decide the same of these deliveries, whosever they are; two statements.
+
+    Whoever has them locked waits for nobody, as looking at all that is held for their users would.
+    """
+    owners: dict[tuple[str, str], list[Row[Any]]] = {}
+    for row in connection.execute(LOOK_AT, {"ids": list(ids)}):
+        owners.setdefault((row.tenant, row.user_id), []).append(row)
+    _store(connection, [one for rows in owners.values() for one in _decided(rows)])
+
+
+def _store(connection: Connection, decided: Iterable[tuple[Row[Any], Hold]]) -> None:
+    changes = [change for row, found in decided if (change := _change(row, found)) is not None]
     if changes:
         connection.execute(CHANGE, {"changes": document(changes)})
 
 
-def _decided(user_id: str, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Hold]]:
-    """Many are of the same kind, and each kind is decided once."""
+def _decided(rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Hold]]:
+    """What is held for one user. Much is of the same kind, and each kind is decided once."""
     if not rows:
         return []
-    person, defaults = _person(user_id, rows[0]), defaults_of(rows[0].defaults)
+    person, defaults = _person(rows[0]), defaults_of(rows[0].defaults)
     now = datetime.now(UTC)
 
     @cache
@@ -76,9 +92,9 @@ def _decided(user_id: str, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Hol
     ]
 
 
-def _person(user_id: str, row: Row[Any]) -> Person:
+def _person(row: Row[Any]) -> Person:
     return Person(
-        user_id,
+        row.user_id,
         None,
         None,
         {},

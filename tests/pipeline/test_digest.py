@@ -433,3 +433,22 @@ def test_a_round_costs_the_same_number_of_statements_for_many_as_for_one(world: 
         listening.listen(connection, "before_cursor_execute", lambda *about: said.append(about[2]))
         assert len(gather(connection).due["email"]) == people
     assert len(said) == 5
+
+
+@pytest.mark.parametrize("people", [1, 5])
+def test_what_comes_late_costs_two_statements_more_however_many_it_concerns(world: Any, people: int) -> None:
+    for number in range(people):
+        world.user(f"u{number}", email=f"u{number}@example.org", roles=["operations"])
+        prefer(world, DAILY, user=f"u{number}")
+    world.publish(certificate("a"))
+    pass_time(world)
+    (at, *_) = world.execute("SELECT release_at FROM holds")
+    gathered(world)
+    world.publish(certificate("b"))
+    world.execute("UPDATE holds SET release_at = :at", at=at.release_at)
+    said: list[str] = []
+    with world.begin() as connection:
+        listening.listen(connection, "before_cursor_execute", lambda *about: said.append(about[2]))
+        assert gather(connection) == Gathered()
+    assert len(said) == 7
+    assert all(row.release_at > datetime.now(UTC) for row in world.execute("SELECT release_at FROM holds"))
