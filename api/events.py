@@ -26,6 +26,7 @@ from pipeline.idempotency import Slot
 from pipeline.intake import Refusal, Submission
 from pipeline.ledger import explain_event, list_events, read_event
 from pipeline.publish import Answer
+from pipeline.sealing import keyed
 
 router = APIRouter(tags=["events"])
 
@@ -145,7 +146,9 @@ def take_back(caller: Publisher, event_id: str) -> Response:
 def _submission(caller: Caller, events: Sequence[Event], key: str | None, body: bytes) -> Submission:
     if key is None:
         return Submission(events, caller.key_id)
-    return Submission(events, caller.key_id, Slot(caller.tenant, ENDPOINT, key), sha256(body).digest())
+    # A hash of a body with a secret must not be of use to who guesses at it.
+    digest = keyed(body) if any(one.sealed for one in events) else sha256(body).digest()
+    return Submission(events, caller.key_id, Slot(caller.tenant, ENDPOINT, key), digest)
 
 
 def _idempotency_key(request: Request) -> str | None:

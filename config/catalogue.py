@@ -247,7 +247,7 @@ def _template(fields: Fields, default: str | None) -> str | None:
 
 
 def _title(fields: Fields) -> str:
-    title = fields.text("title", "")
+    title = "" if fields.raw("title") == "" else fields.text("title", "")  # as a body without one says it
     if set("{}") & set(TITLE_PLACE.sub("", title)):
         raise InvalidInputError(fields.place("title"), "has a brace that is not part of a {field}")
     return title

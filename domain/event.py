@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from domain.vocabulary import Severity
+
+MASK: Final = "••••••"  # what stands in place of a secret
 
 
 class Condition(StrEnum):
@@ -24,10 +26,12 @@ class Event:
 
     Attributes:
         id: UUID version 7 in its text form.
-        data: the payload; `data_json` is the same as canonical JSON text (sorted keys, no spaces).
+        data: the payload, with dots for what is secret; `data_json` is the same as canonical JSON text (sorted keys,
+            no spaces).
         recipients: as the event named them: user ids or address objects; None when it named none.
         fingerprint: 32 bytes, the identity of the issue.
         dedupe_window: seconds in which the same fingerprint is folded into this event; 0 folds never.
+        sealed: the payload with its secrets, encrypted; None when it has none.
     """
 
     id: str
@@ -47,6 +51,7 @@ class Event:
     expires_at: datetime | None = None
     send_at: datetime | None = None
     attachments: list[dict[str, str]] | None = None
+    sealed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,21 @@ class Event(Base):
     skipped: Mapped[list[Any] | None]
 
 
+class EventSecret(Base):
+    """All of an event's data, encrypted, where some of it is secret; in the event itself there are dots instead.
+
+    Gone once no email of the event needs it any more. `looked_at`: when that was last asked.
+    """
+
+    __tablename__ = "event_secrets"
+    __table_args__ = (Index("event_secrets_looked_at", "looked_at"),)
+
+    event_id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant: Mapped[str]
+    sealed: Mapped[str]
+    looked_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class RoutingExplanation(Base):
     """What was said of every route for a kind of event: stored once, named by many events.
 

@@ -44,6 +44,7 @@ RIGHTS: Final = {
     "attempts": READ,
     "audit": ADD,
     "deliverability": READ,
+    "event_secrets": frozenset({"INSERT"}),
     "outbox": NOTHING,
     "receipts": CHANGE,
     "rejections": NOTHING,

@@ -110,7 +110,10 @@ _SUPPRESSIBLE: Final = frozenset({"email", "sms", "telegram", "whatsapp"})
 
 # What a channel must know beyond what all do, as columns and joins. Webhooks, which are the most, ask for nothing.
 _MORE: Final[dict[str, tuple[str, str]]] = {
-    "email": (", e.attachments", ""),
+    "email": (
+        ", e.attachments, (SELECT x.sealed FROM event_secrets x WHERE x.event_id = c.event_id) AS sealed",
+        "",
+    ),
     "whatsapp": (
         """,
        coalesce(shared.at > now() - interval '24 hours', false) AS in_session,

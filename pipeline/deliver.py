@@ -30,6 +30,7 @@ from pipeline.looks import AS_SHIPPED, Made
 from pipeline.people import preference_entries
 from pipeline.render import render
 from pipeline.sealing import opened
+from pipeline.secrets_of_events import revealed
 from pipeline.telegram import button
 from pipeline.wording import mask
 
@@ -74,11 +75,17 @@ def _refused(row: Row[Any], channel: str) -> Reason | None:
     return Reason.NO_TOKENS if channel == "push" and not row.token_is_good else None
 
 
-def message(row: Row[Any], channel: str, more: More = NOTHING_MORE, made: Made = AS_SHIPPED) -> Message:
+def message(
+    row: Row[Any], channel: str, more: More = NOTHING_MORE, made: Made = AS_SHIPPED, *, reveal: bool = True
+) -> Message:
     """The words of one delivery. In a tenant's own template it takes another process, and up to some seconds.
+
+    Args:
+        reveal: whether an email says what is secret.
 
     Raises:
         RenderError: a template is wrong.
+        SettingsError: the key is gone that sealed what is secret.
         SandboxAwayError: no process could be had for the tenant's own template; nothing is wrong with it.
     """
     if channel == "webhook":
@@ -93,7 +100,7 @@ def message(row: Row[Any], channel: str, more: More = NOTHING_MORE, made: Made =
         condition=row.condition,
         occurred_at=row.occurred_at,
         branch=row.branch,
-        data=json.loads(row.data_json),
+        data=revealed(row.sealed) if channel == "email" and reveal and row.sealed else json.loads(row.data_json),
         tenant=row.tenant,
         user_id=row.user_id,
         name=row.name,

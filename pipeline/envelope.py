@@ -21,6 +21,7 @@ from domain.event import Condition, Event
 from domain.fingerprint import canonical, fingerprint
 from domain.vocabulary import SEVERITIES, Severity
 from pipeline.contacts import check_address
+from pipeline.secrets_of_events import hide
 
 MOST_EVENTS = 1_000
 MOST_BODY_BYTES = 10 * 1024 * 1024
@@ -195,7 +196,10 @@ def parse(body: Any, *, tenant: str | None, catalogue: Listings) -> Event:
     owner = _owner(taken.tenant, tenant)
     listing = catalogue(owner) if callable(catalogue) else catalogue
     event_type = listing.get(taken.type) or unlisted(taken.type)
-    data_json = _data_text(taken.data)
+    data, data_json = taken.data, _data_text(taken.data)
+    hidden = hide(data, event_type.secret) if event_type.secret else None
+    if hidden is not None:
+        data, data_json = hidden.data, canonical(hidden.data)
     recipients = None if taken.recipients is None else [_recipient(i, one) for i, one in enumerate(taken.recipients)]
     customer_id = None if taken.customer_id is None else str(taken.customer_id)
     return Event(
@@ -204,7 +208,7 @@ def parse(body: Any, *, tenant: str | None, catalogue: Listings) -> Event:
         type=taken.type,
         condition=Condition(taken.status),
         severity=Severity(taken.severity) if taken.severity else event_type.severity,
-        data=taken.data,
+        data=data,
         data_json=data_json,
         fingerprint=fingerprint(
             tenant=owner,
@@ -213,8 +217,8 @@ def parse(body: Any, *, tenant: str | None, catalogue: Listings) -> Event:
             customer_id=customer_id,
             recipients=recipients,
             key=event_type.key,
-            data=taken.data,
-            data_json=data_json,
+            data=data if hidden is None else hidden.identity,
+            data_json=data_json if hidden is None else canonical(hidden.identity),
             given=taken.fingerprint,
         ),
         dedupe_window=event_type.dedupe_window,
@@ -226,6 +230,7 @@ def parse(body: Any, *, tenant: str | None, catalogue: Listings) -> Event:
         expires_at=_storable("expires_at", taken.expires_at),
         send_at=_storable("send_at", taken.send_at),
         attachments=_attachments(taken.attachments) if taken.attachments else None,
+        sealed=None if hidden is None else hidden.sealed,
     )
 
 

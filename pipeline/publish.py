@@ -15,6 +15,7 @@ from pipeline.accept import Accepted, accept
 from pipeline.directory import Directory, Tenant
 from pipeline.document import document
 from pipeline.route import Bells, Told, route, store
+from pipeline.secrets_of_events import store_secrets
 
 COLUMNS = """
     id uuid, tenant text, type text, status text, reason text, condition text, severity text, fingerprint text,
@@ -124,6 +125,7 @@ def _answer(one: Accepted) -> Answer:
 def _store_events(connection: Connection, accepted: Sequence[Accepted], told: Mapping[str, Told]) -> None:
     rows = "[" + ",".join(_row(one, told.get(one.event.id)) for one in accepted) + "]"
     connection.execute(STORE_EVENTS, {"events": rows})
+    store_secrets(connection, (one.event for one in accepted if one.is_new))
 
 
 def _row(one: Accepted, told: Told | None) -> str:

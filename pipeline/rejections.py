@@ -13,6 +13,11 @@ from hashlib import sha256
 from sqlalchemy import Connection, text
 from uuid_utils import uuid7
 
+from config.catalogue import shipped
+from domain.event import MASK
+from domain.fingerprint import canonical
+from pipeline.secrets_of_events import replaced
+
 SEE = text("""
 INSERT INTO letters (source, id)
 SELECT :source, id FROM jsonb_array_elements_text(cast(:ids AS jsonb)) AS id ORDER BY id
@@ -23,6 +28,9 @@ KEEP = text("""
 INSERT INTO rejections (id, source, tenant, error, payload) VALUES (:id, :source, :tenant, :error, :payload)
 """)
 
+SECRET_NAMES = text("SELECT DISTINCT jsonb_array_elements_text(body -> 'secret') FROM event_types")
+
+NOT_KEPT = b"(not kept: it cannot be read, and names a field that is secret)"
 MOST_KEPT_BYTES = 256 * 1024
 LONGEST_ID = 255
 
@@ -55,8 +63,10 @@ def _key(id_: str) -> str:
 
 
 def keep(connection: Connection, rejected: Sequence[Rejected]) -> None:
-    """Store rejected messages, each cut at 256 KiB."""
+    """Store rejected messages, each cut at 256 KiB, with dots for what any event type calls secret."""
     if rejected:
+        names = {name for one in shipped().event_types.values() for name in one.secret}
+        names.update(connection.execute(SECRET_NAMES).scalars())
         connection.execute(
             KEEP,
             [
@@ -65,8 +75,22 @@ def keep(connection: Connection, rejected: Sequence[Rejected]) -> None:
                     "source": one.source,
                     "tenant": one.tenant,
                     "error": one.error,
-                    "payload": one.payload[:MOST_KEPT_BYTES],
+                    "payload": without_secrets(one.payload, frozenset(names))[:MOST_KEPT_BYTES],
                 }
                 for one in rejected
             ],
         )
+
+
+def without_secrets(payload: bytes, names: frozenset[str]) -> bytes:
+    """A message as it may be kept: with dots in every field of these names, and not at all where none can be told."""
+    bare = payload.replace(b"\0", b"")  # as in UTF-16
+    named = any(name.encode() in bare for name in names)
+    if not named and b"\\u" not in payload:
+        return payload
+    try:
+        content = json.loads(payload)
+        shown = replaced(content, names, lambda _: MASK)
+        return payload if shown == content else canonical(shown).encode()
+    except (ValueError, RecursionError):  # canonical too: NaN, half a surrogate
+        return NOT_KEPT if named else payload

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from functools import cache, lru_cache
 from hashlib import sha256
@@ -36,6 +37,24 @@ def opened(stored: str) -> bytes:
     Raises:
         SettingsError: the key that sealed it is no longer among BELLWIRE_SECRET_KEY.
     """
+    return opened_once(stored)
+
+
+def keyed(value: bytes) -> bytes:
+    """What only the first of BELLWIRE_SECRET_KEY makes of a value: the same of the same, and no way back.
+
+    Raises:
+        SettingsError: there is no key.
+    """
+    keys = settings().secret_key
+    if not keys:
+        raise SettingsError("BELLWIRE_SECRET_KEY: is not set; it keeps secrets from being guessed")
+    key = sha256(b"bellwire-keyed" + keys[0].get_secret_value().encode()).digest()
+    return hmac.digest(key, value, "sha256")
+
+
+def opened_once(stored: str) -> bytes:
+    """The secret behind a stored text, kept nowhere. Raises SettingsError as `opened` does."""
     try:
         return _seal().decrypt(stored.encode())
     except InvalidToken:

@@ -18,6 +18,7 @@ from pipeline.contacts import check_address
 from pipeline.document import document
 from pipeline.people import find_people
 from pipeline.published import Place, Published
+from pipeline.secrets_of_events import STORE, hide
 from pipeline.template_trial import Background, Happened
 
 ADDRESSES: Final = {channel: field for field, channel in ADDRESS_FIELDS.items()}
@@ -81,7 +82,7 @@ def send_test(
     listed = background.listed
     person = _person(connection, tenant, channel, to)
     event_id, notification_id = str(uuid7()), str(uuid7())
-    _add_event(connection, tenant, event, event_id, what)
+    _add_event(connection, tenant, event, event_id, what, listed.secret)
     connection.execute(
         ADD_NOTIFICATION,
         {
@@ -139,7 +140,8 @@ def _addresses(person: Person, channel: str) -> list[str]:
     return [address] if address else []
 
 
-def _add_event(connection: Connection, tenant: str, event: str, event_id: str, what: Happened) -> None:
+def _add_event(connection: Connection, tenant: str, event: str, event_id: str, what: Happened, secret: Any) -> None:
+    hidden = hide(dict(what.data), secret) if secret else None
     connection.execute(
         ADD_EVENT,
         {
@@ -150,7 +152,10 @@ def _add_event(connection: Connection, tenant: str, event: str, event_id: str, w
             "severity": what.severity,
             "fingerprint": sha256(f"test\n{event_id}".encode()).digest(),  # nobody else's issue
             "branch": what.branch,
-            "data": document(dict(what.data)),
+            "data": document(dict(what.data) if hidden is None else hidden.data),
             "occurred_at": what.occurred_at,
         },
     )
+    if hidden is not None:
+        secrets = [{"event_id": event_id, "tenant": tenant, "sealed": hidden.sealed}]
+        connection.execute(STORE, {"secrets": document(secrets)})

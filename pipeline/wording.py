@@ -17,12 +17,12 @@ from babel.numbers import UnknownCurrencyError
 from jinja2 import Undefined
 
 from config.catalogue import TITLE_PLACE
+from domain.event import MASK
 from pipeline import formats
 from pipeline.language import SPOKEN
 
 Row = tuple[str, str]
 
-MASK: Final = "••••••"
 SIGNS: Final = {"low": "🔵", "medium": "🟡", "high": "🟠", "critical": "🔴"}
 
 # Controls (but newline and tab), what reorders the text around it (Trojan Source), lone surrogates, noncharacters.

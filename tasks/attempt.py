@@ -76,7 +76,8 @@ class Try:
 def words(row: Row[Any], channel: str, more: More, made: Made, provider: Provider) -> Message | Result:
     """The message of a delivery, or the result when it cannot be put into words."""
     try:
-        return message(row, channel, more, made)
+        # Previews are kept for whoever may look at them.
+        return message(row, channel, more, made, reveal=provider.name != "preview")
     except SandboxAwayError:
         return Result(row.id, verdict.postponed(row.failures, Reason.RENDERER_BUSY, RENDERER_WAIT))
     except Exception as error:

@@ -12,6 +12,7 @@ from config.settings import settings
 from models.engine import transaction
 from pipeline.dead_letter import mark_announced, unannounced
 from pipeline.scheduled import show_due
+from pipeline.secrets_of_events import wipe_secrets
 from pipeline.sweep import forget_seen, look, take_round
 from tasks.app import app
 from tasks.bells import fast_connection, ring_deliveries, ringer
@@ -43,6 +44,7 @@ def sweep() -> None:
     work_off()
     with transaction() as connection:  # of its own: the bells must not wait for it
         forget_seen(connection)
+        wipe_secrets(connection)
     work_off_outbox(child())
 
 
@@ -65,6 +67,7 @@ def sweep_here(here: Child, age: float) -> None:
     work_off()
     with transaction() as connection:
         forget_seen(connection)
+        wipe_secrets(connection)
     for channel in work_off_outbox(here):
         here.sender.call_soon(channel)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.rejections import LONGEST_ID, MOST_KEPT_BYTES, Rejected, keep, unseen
+from pipeline.rejections import LONGEST_ID, MOST_KEPT_BYTES, NOT_KEPT, Rejected, keep, unseen, without_secrets
 from pipeline.sweep import forget_seen
 
 
@@ -63,3 +63,19 @@ def test_a_huge_message_is_cut(world: Any) -> None:
     with world.begin() as connection:
         keep(connection, [Rejected("bus", "is too large", b"x" * (MOST_KEPT_BYTES + 1))])
     assert world.execute("SELECT length(payload) AS size FROM rejections")[0].size == MOST_KEPT_BYTES
+
+
+@pytest.mark.mission("A-14")
+@pytest.mark.parametrize(
+    ("payload", "kept"),
+    [
+        (b'{"type": 1, "data": {"password": "x"}}', '{"data":{"password":"••••••"},"type":1}'.encode()),
+        (b'[[{"data": [{"p\\u0061ssword": 7}]}], {}]', '[[{"data":[{"password":"••••••"}]}],{}]'.encode()),
+        (b'{"data": {"password": "cut o', NOT_KEPT),
+        ('{"data": {"password": "cut o'.encode("utf-16"), NOT_KEPT),
+        (b'{"data": {"host":  "as it came"}}', b'{"data": {"host":  "as it came"}}'),
+        (b'{"data": {"host": "\\u00e4 cut o', b'{"data": {"host": "\\u00e4 cut o'),
+    ],
+)
+def test_what_is_secret_is_not_kept_with_it(payload: bytes, kept: bytes) -> None:
+    assert without_secrets(payload, frozenset({"password"})) == kept
