@@ -44,6 +44,7 @@ def engine(heartbeat: float) -> Any:
     )
     server.eio.create_queue = _Queue
     server.eio.disconnect = partial(_end, server)
+    _let_polls_end(server)
     return server
 
 
@@ -65,6 +66,20 @@ async def _end(server: Any, sid: str) -> None:
     socket = server.eio.sockets.get(sid)
     if socket is not None:
         await hang_up(server, socket)
+
+
+def _let_polls_end(server: Any) -> None:
+    """Answer the poll of a client that closes its session. The library lets it wait until a ping is overdue, and some
+    clients wait for it."""
+    ended = server.eio.handlers["disconnect"]
+
+    async def end(sid: str, reason: str) -> None:
+        await ended(sid, reason)
+        socket = server.eio.sockets.get(sid)
+        if socket is not None and reason == server.eio.reason.CLIENT_DISCONNECT:
+            await socket.queue.put(None)
+
+    server.eio.on("disconnect", end)
 
 
 class Session:

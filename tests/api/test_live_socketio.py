@@ -22,6 +22,8 @@ from tests.support.waiting import wait_until
 
 N = {"id", "type", "event", "title", "content", "link_url", "link_text", "read", "created_at"}
 
+UNANSWERED = 7.0  # seconds: a poll that nobody answers takes nine
+
 _users = count(1)
 
 
@@ -172,7 +174,9 @@ def test_all_servers_know_who_is_connected_until_he_leaves(
         stored = wait_until(lambda: client.hget(key, identity), "the connection")
         assert json.loads(stored)["serverId"] == "two"
         assert json.loads(stored)["deviceId"] == "phone"
-        close_socket(browser, tab)
+        began = time.monotonic()
+        close_socket(browser, tab)  # which waits until its poll was answered
+        assert time.monotonic() - began < UNANSWERED
         wait_until(lambda: not client.exists(key), "the end")
 
 

@@ -84,6 +84,7 @@ def open_socket(
 ) -> SocketTab:
     """Open one; `opened`: wait until it is. Without `transport` it polls first and then goes over to a WebSocket."""
     tab = SocketTab(reconnects)
+    browser.clients.append(tab.client)
 
     def since() -> Any:
         return {**auth, "since": tab.numbers[-1]} if reconnects and tab.numbers else auth

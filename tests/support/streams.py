@@ -63,9 +63,14 @@ class Tab:
 
 
 class Browser:
-    """Opens tabs."""
+    """Opens tabs.
+
+    Attributes:
+        clients: those of Socket.IO, whose connections end with it.
+    """
 
     def __init__(self) -> None:
+        self.clients: list[Any] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -80,6 +85,7 @@ class Browser:
         self.wait(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
 
     def wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Do something on the tabs' event loop."""
@@ -105,9 +111,13 @@ class Browser:
         self.wait(tab.socket.send_bytes(text) if isinstance(text, bytes) else tab.socket.send_str(text))
 
     async def _close(self) -> None:
-        await self._session.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for session in (self._session, *(client.eio.http for client in self.clients)):
+            if session is not None:
+                await session.close()
 
     async def _open_session(self) -> aiohttp.ClientSession:
         timeout = aiohttp.ClientTimeout(total=None, connect=10)
