@@ -15,9 +15,12 @@ import pytest
 from workers.stack.places import Places
 from workers.stack.process import Program, Steps, end, start
 
-# Ignores the signals it is given by number and says when it does.
+# Ignores the signals it is given by number and says when it does. No others: shells start what runs in the background
+# deaf to some, and that is inherited.
 STUBBORN = """
 import signal, sys, time
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_DFL)
 for number in sys.argv[1:]:
     signal.signal(int(number), lambda *_: None)
 print("deaf", flush=True)
