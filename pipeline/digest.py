@@ -172,8 +172,10 @@ def _over(
     row: Row[Any], person: Row[Any] | None, wishes: Callable[..., bool] | None, now: datetime
 ) -> tuple[DeliveryStatus, Reason] | None:
     """Why a delivery need not be told any more."""
-    if person is None or wishes is None or not row.address:
+    if person is None or wishes is None:
         return DeliveryStatus.CANCELLED, Reason.CANCELLED
+    if not row.address:
+        return DeliveryStatus.SUPPRESSED, Reason.NO_ADDRESS
     is_wanted = wishes(row.group_name, row.type, row.customer_id, row.channel)  # what is owed is never held
     if row.reason == Reason.DIGEST:
         is_wanted = is_wanted and wishes(DIGEST, DIGEST, None, row.channel)

@@ -1,8 +1,8 @@
-"""Look again at what is held for a user whose quiet hours, digests or preferences have just changed."""
+"""Look again at what is held for a user whose quiet hours, digests, preferences or addresses have just changed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
@@ -38,6 +38,22 @@ ORDER BY d.id FOR NO KEY UPDATE OF d
 LOOK: Final = text(_LOOK.format(which="h.tenant = :tenant AND h.user_id = :user_id"))
 LOOK_AT: Final = text(_LOOK.format(which="h.delivery_id = ANY(cast(:ids AS uuid[]))"))
 
+# Nobody is told a week's news at an address that is his no longer. One that has none at the end is not told.
+READDRESS: Final = text("""
+WITH r AS (
+    SELECT channel, coalesce(address, '') AS address
+    FROM jsonb_to_recordset(cast(:addresses AS jsonb)) AS r(channel text, address text)
+),
+held AS (
+    SELECT d.id, r.address FROM holds h JOIN r ON r.channel = h.channel AND r.address <> h.address
+    JOIN deliveries d ON d.id = h.delivery_id
+    WHERE h.tenant = :tenant AND h.user_id = :user_id AND d.status = 'held' AND d.due_at IS NULL
+    ORDER BY d.id FOR NO KEY UPDATE OF d
+),
+moved AS (UPDATE deliveries d SET address = held.address FROM held WHERE d.id = held.id)
+UPDATE holds h SET address = held.address FROM held WHERE h.delivery_id = held.id
+""")
+
 # The reason of a delivery and that of its hold are one.
 CHANGE: Final = text("""
 WITH r AS (
@@ -54,6 +70,12 @@ def reconsider(connection: Connection, tenant: str, user_id: str) -> None:
     What need not wait any more, or is not wanted, is released by the next round: several as one message.
     """
     _store(connection, _decided(connection.execute(LOOK, {"tenant": tenant, "user_id": user_id}).all()))
+
+
+def readdress(connection: Connection, tenant: str, user_id: str, addresses: Mapping[str, str | None]) -> None:
+    """Send what is held for a user to where he is reached now, by channel; None: nowhere. One statement."""
+    listed = [{"channel": channel, "address": address} for channel, address in addresses.items()]
+    connection.execute(READDRESS, {"tenant": tenant, "user_id": user_id, "addresses": document(listed)})
 
 
 def put_off(connection: Connection, ids: Sequence[str]) -> None:

@@ -11,12 +11,13 @@ from sqlalchemy import Connection, Row, text
 from channels.apprise import masked_address
 from config.fields import check_text
 from config.settings import SettingsError
+from domain.recipients import ADDRESS_FIELDS
 from domain.vocabulary import Reason
 from pipeline.audit import record
 from pipeline.contacts import check_user
 from pipeline.identifiers import check_limit, cursor_after, key_of
 from pipeline.moments import written
-from pipeline.rehold import reconsider
+from pipeline.rehold import readdress, reconsider
 from pipeline.sealing import opened, sealed
 
 PLAIN: Final = ("name", "email", "phone", "telegram_chat_id", "whatsapp", "locale", "time_zone")
@@ -117,6 +118,9 @@ def put_user(
     changes = check_user(body)
     connection.execute(ENSURE, {"tenant": tenant, "id": user_id})
     _change(connection, tenant, user_id, changes)
+    moved = {channel: changes[field] for field, channel in ADDRESS_FIELDS.items() if field in changes}
+    if moved:
+        readdress(connection, tenant, user_id, moved)
     if not changes.keys().isdisjoint(WHEN):
         reconsider(connection, tenant, user_id)
     # Which fields, not which values: the audit outlives the user.

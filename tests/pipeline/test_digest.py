@@ -329,6 +329,24 @@ def test_a_change_takes_effect_on_what_is_held(ana: Any, change: Callable[[Any],
         assert max(after) <= max(before)
 
 
+def test_a_digest_goes_to_where_its_user_is_reached_when_it_is_sent(ana: Any) -> None:
+    ana.publish(certificate("a"))
+    ana.user("ana", email="ana@example.net")
+    ana.publish(certificate("b"))
+    pass_time(ana)
+    gathered(ana)
+    assert [(row.address, row.data["total"]) for row in digests(ana)] == [("ana@example.net", 2)]
+
+
+def test_whoever_has_no_address_any_more_is_told_nothing_at_the_old_one(sleeper: Any) -> None:
+    sleeper.publish(certificate())
+    sleeper.user("ben", email=None)
+    pass_time(sleeper)
+    assert gathered(sleeper) == Gathered()
+    assert [row[1:3] for row in emails(sleeper)] == [("suppressed", "no_address")]
+    assert sleeper.execute("SELECT address FROM deliveries WHERE channel = 'email'") == [("",)]
+
+
 def test_quiet_hours_that_are_taken_back_release_what_they_held_as_one_message(sleeper: Any) -> None:
     sleeper.publish(certificate("a"), certificate("b"))
     sleeper.user("ben", quiet_hours=None)
