@@ -97,7 +97,12 @@ class Sockets:
         except Exception:  # a bug: this client's trouble and nobody else's (E-3, E-11)
             log.exception("live_not_opened", framing="socketio")
             raise _refused(Problem(500, "bellwire.internal", "Something went wrong here.")) from None
-        session = Session(self._server, sid)
+        try:
+            session = Session(self._server, sid)
+            session.check()
+        except (KeyError, OSError):  # the client left meanwhile, and nobody is told of that any more
+            self._live.hub.remove(connection)
+            raise _refused(Problem(400, "bellwire.invalid_request", "The session is over.")) from None
         if environ["asgi.scope"]["type"] == "websocket":
             self._wires[session.id] = environ["asgi.receive"]
         # It begins when this handler has returned, and thus after the client was told that it is connected.
@@ -109,7 +114,10 @@ class Sockets:
         connection.show(unread_count(unread))
         why = await follow(connection, writer, self._live.reading, self._live.heartbeat)
         self._live.hub.remove(connection)
-        await self._close(sid, session, why)
+        try:
+            await self._close(sid, session, why)
+        finally:
+            self._open.pop(sid, None)
 
     async def _close(self, sid: str, session: Session, why: End) -> None:
         """Without a farewell clients come back by themselves. With one they do not, so only those get it whose token

@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from typing import Any
 import httpx
 import pytest
 import redis
+from sqlalchemy import NullPool, create_engine, text
 
+from models.engine import normalised
 from tests.support.api import Api, running, token
 from tests.support.show import Publisher
 from tests.support.sockets import BOTH, PATH, Transport, begin_polling, close_socket, open_socket
@@ -22,7 +25,11 @@ from tests.support.waiting import wait_until
 
 N = {"id", "type", "event", "title", "content", "link_url", "link_text", "read", "created_at"}
 
+<<<<<<< Updated upstream
 UNANSWERED = 7.0  # seconds: a poll that nobody answers takes nine
+=======
+WAITING = text("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'inboxes'::regclass AND NOT granted)")
+>>>>>>> Stashed changes
 
 _users = count(1)
 
@@ -206,6 +213,27 @@ def test_who_stops_asking_without_a_word_is_forgotten(
         publisher.tell(user)
         wait_until(lambda: not client.exists(key), "the end", 10)
         assert poller.post(PATH, params=session, content=b"40").status_code == 400
+
+
+def test_who_leaves_while_being_let_in_takes_no_place_for_ever(
+    two: tuple[Api, Api], browser: Browser, user: str
+) -> None:
+    let_in = b'40{"token":"' + token(user).encode() + b'"}'
+    with (
+        httpx.Client(base_url=two[0].url, trust_env=False, timeout=30) as poller,
+        ThreadPoolExecutor() as beside,
+        create_engine(normalised(two[0].database_url), poolclass=NullPool).connect() as connection,
+    ):
+        for _ in range(3):  # as many as one user may have
+            session = begin_polling(poller)
+            connection.execute(text("LOCK TABLE inboxes IN ACCESS EXCLUSIVE MODE"))
+            letting_in = beside.submit(poller.post, PATH, params=session, content=let_in)
+            wait_until(lambda: connection.execute(WAITING).scalar(), "somebody who asks for the inbox")
+            poller.post(PATH, params=session, content=b"1")
+            poller.get(PATH, params=session)  # the library forgets a session that is over when it is asked for
+            connection.rollback()
+            letting_in.result()
+    open_socket(browser, two[0].url, "websocket", {"token": token(user)})
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
