@@ -25,11 +25,8 @@ from tests.support.waiting import wait_until
 
 N = {"id", "type", "event", "title", "content", "link_url", "link_text", "read", "created_at"}
 
-<<<<<<< Updated upstream
 UNANSWERED = 7.0  # seconds: a poll that nobody answers takes nine
-=======
 WAITING = text("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'inboxes'::regclass AND NOT granted)")
->>>>>>> Stashed changes
 
 _users = count(1)
 
