@@ -23,8 +23,11 @@ from pipeline.rehold import reconsider
 ALL_ON: Final[Mapping[str, bool]] = dict.fromkeys(CHANNELS, True)
 
 # Locked until the end of the transaction, so that nobody else (an unsubscribe link, another tab) changes what was read.
-# A user's token is proof enough that the platform knows him, though nobody has put an address of his yet.
-ENSURE_USER = text("INSERT INTO users (tenant, id) VALUES (:tenant, :user_id) ON CONFLICT DO NOTHING")
+# A user's token is proof enough that the platform knows him, though nobody has put an address of his yet. The update
+# changes nothing, and waits for whoever erases him just now; whoever found him by looking would find nobody to lock.
+ENSURE_USER = text("""
+INSERT INTO users (tenant, id) VALUES (:tenant, :user_id) ON CONFLICT (tenant, id) DO UPDATE SET id = excluded.id
+""")
 LOCK_USER = text("SELECT FROM users WHERE tenant = :tenant AND id = :user_id FOR UPDATE")
 
 READ = text("""

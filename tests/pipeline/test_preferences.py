@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -403,11 +403,8 @@ def follow_within(connection: Any) -> None:
     unsubscribe(connection, Unsubscribe("acme", "email", "ssl_expiry", "ana", None), whole_group=False)
 
 
-@pytest.mark.parametrize("known", [False, True])
-@pytest.mark.parametrize("first", [lambda at: put_within(at, "email"), follow_within], ids=["another tab", "a link"])
-def test_two_who_change_the_same_entry_at_once_lose_nothing(ana: Any, first: Any, known: bool) -> None:
-    if known:
-        put(ana, {"group": "obligations", "event": "ssl_expiry", "channels": {"push": False}})
+def change_after(ana: Any, first: Any) -> None:
+    """Change preferences while `first` is under way in another transaction, and wait for it."""
 
     def change() -> None:
         with ana.begin() as connection:
@@ -419,11 +416,25 @@ def test_two_who_change_the_same_entry_at_once_lose_nothing(ana: Any, first: Any
         )
         return bool(row[0])
 
-    second = threading.Thread(target=change)
-    with ana.begin() as connection:
-        first(connection)
-        second.start()
-        wait_until(waits, "the second change to wait for the first")
-    second.join(20)
+    with ThreadPoolExecutor(1) as threads:
+        with ana.begin() as connection:
+            first(connection)
+            second = threads.submit(change)
+            wait_until(waits, "the second change to wait for the first")
+        second.result(20)
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("first", [lambda at: put_within(at, "email"), follow_within], ids=["another tab", "a link"])
+def test_two_who_change_the_same_entry_at_once_lose_nothing(ana: Any, first: Any, known: bool) -> None:
+    if known:
+        put(ana, {"group": "obligations", "event": "ssl_expiry", "channels": {"push": False}})
+
+    change_after(ana, first)
     said = {"email": False, "sms": False, **({"push": False} if known else {})}
     assert channels(shown(ana), "obligations", "ssl_expiry") == said
+
+
+def test_whoever_is_erased_while_he_changes_his_preferences_begins_anew(ana: Any) -> None:
+    change_after(ana, lambda connection: delete_user(connection, tenant="acme", user_id="ana", actor="cli"))
+    assert channels(shown(ana), "obligations", "ssl_expiry") == {"sms": False}
