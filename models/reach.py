@@ -71,6 +71,7 @@ class LaterReceipt(Base):
     __table_args__ = (
         Index("receipts_key", "provider", "account", "key", unique=True),
         Index("receipts_waiting", "received_at", postgresql_where=text("applied_at IS NULL")),
+        Index("receipts_of_nothing", "received_at", postgresql_where=text("delivery_id IS NULL")),
         Index("receipts_delivery_id", "delivery_id", postgresql_where=text("delivery_id IS NOT NULL")),
         Index(
             "receipts_soft_bounces",

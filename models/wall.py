@@ -41,7 +41,7 @@ NOTHING: Final[frozenset[str]] = frozenset()
 # What the API's role may do where it is less than everything.
 RIGHTS: Final = {
     "api_keys": READ,
-    "attempts": READ,
+    "attempts": CHANGE,
     "audit": ADD,
     "deliverability": READ,
     "event_secrets": frozenset({"INSERT"}),

@@ -72,14 +72,22 @@ WITH told AS (
 ),
 letters AS (DELETE FROM dead_letters l USING told WHERE l.delivery_id = told.id),
 seen AS (DELETE FROM previews p USING told WHERE p.delivery_id = told.id),
-heard AS (UPDATE receipts r SET address = NULL FROM told WHERE r.delivery_id = told.id)
+heard AS (UPDATE receipts r SET address = NULL, detail = '' FROM told WHERE r.delivery_id = told.id),
+answered AS (UPDATE attempts a SET detail = '' FROM told WHERE a.delivery_id = told.id)
 UPDATE deliveries d SET address = CASE WHEN d.channel = 'in_app' THEN d.address ELSE '' END, name = NULL
 FROM told WHERE d.id = told.id
 """),
+    # What an event said belongs to the platform and to the others whom it told; if it told nobody else, to nobody.
     text("""
-UPDATE events e SET data = '{}', recipients = NULL FROM notifications n
-WHERE n.tenant = :tenant AND n.user_id = :id AND n.event = 'digest'
-  AND e.id = n.event_id AND e.recipients = jsonb_build_array(:id)
+WITH own AS (
+    SELECT DISTINCT n.event_id AS id FROM notifications n
+    WHERE n.tenant = :tenant AND n.user_id = :id
+      AND NOT EXISTS (SELECT FROM notifications o WHERE o.event_id = n.event_id AND o.user_id IS DISTINCT FROM :id)
+      AND NOT EXISTS (SELECT FROM deliveries d WHERE d.event_id = n.event_id
+                      AND (d.due_at IS NOT NULL
+                           OR d.status IN ('queued', 'held', 'processing', 'failed', 'dead_letter')))
+)
+UPDATE events e SET data = '{}', recipients = NULL, attachments = NULL FROM own WHERE e.id = own.id
 """),
     text("""
 UPDATE notifications SET title = '', content = '', link_url = NULL, link_text = NULL, ack_note = NULL,

@@ -22,6 +22,7 @@ from tasks.live import show
 from tasks.outbox import work_off_outbox
 from tasks.publish import route_waiting
 from tasks.receipts import work_off
+from tasks.retention import forget_finished
 from tasks.rounds import ring_for
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,7 @@ def sweep() -> None:
         forget_seen(connection)
         wipe_secrets(connection)
     work_off_outbox(child())
+    forget_finished()
 
 
 def sweep_here(here: Child, age: float) -> None:
@@ -70,6 +72,7 @@ def sweep_here(here: Child, age: float) -> None:
         wipe_secrets(connection)
     for channel in work_off_outbox(here):
         here.sender.call_soon(channel)
+    forget_finished()
 
 
 @app.task(name="bellwire.announce")

@@ -206,6 +206,24 @@ def test_erasing_leaves_no_address_name_or_word_of_the_user(world: Any) -> None:
     ]
 
 
+@pytest.mark.mission("E-22")
+def test_erasing_empties_events_that_told_nobody_else_and_what_providers_answered(world: Any) -> None:
+    put(world, email="ada@example.org")
+    put(world, "u2", email="bo@example.org")
+    said = {"type": "task.failed", "data": {"task": "of Ada's"}, "recipients": ["u1"]}
+    alone, together = world.publish(said, {**said, "data": {"task": "of theirs"}, "recipients": ["u1", "u2"]})
+    world.refuse("email", "550 ada@example.org is unknown")
+    with world.begin() as connection:
+        assert delete_user(connection, tenant="acme", user_id="u1", actor="cli")
+    assert world.event(alone)["data"] == {}
+    assert world.event(together)["data"] == {"task": "of theirs"}
+    rows = world.execute(
+        "SELECT a.detail, n.user_id FROM attempts a JOIN deliveries d ON d.id = a.delivery_id"
+        " JOIN notifications n ON n.id = d.notification_id"
+    )
+    assert {row.user_id for row in rows if row.detail} == {"u2"}
+
+
 def test_a_user_of_a_tenant_that_is_new_needs_nothing_else(world: Any) -> None:
     with world.begin() as connection:
         ensure_tenant(connection, "fresh")
