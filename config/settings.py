@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     )
     batch_size: int = Field(200, ge=1, le=1000, description="Deliveries claimed and events routed at once.")
     ack_ttl: int = Field(7 * 86400, gt=0, description="How long an acknowledged issue stays silent.")
-    retention_days: int = Field(90, gt=0, description="Days that finished events are kept, with all that hangs on them.")
+    retention_days: int = Field(90, gt=0, description="Days that finished events are kept, with all that is theirs.")
     preview: bool = Field(False, description="Channels without a provider keep their messages in the preview mailbox.")
     enable_test_endpoints: bool = Field(False, description="Opens POST /v1/notifications/trigger. Never in production.")
     flower_port: int = Field(
