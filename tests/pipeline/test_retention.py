@@ -41,7 +41,6 @@ def u1(world: Any) -> Any:
     return world
 
 
-@pytest.mark.mission("E-22")
 def test_a_finished_event_goes_with_all_that_hangs_on_it(u1: Any) -> None:
     publish(u1)
     (delivery,) = u1.send("email")
@@ -56,7 +55,6 @@ def test_a_finished_event_goes_with_all_that_hangs_on_it(u1: Any) -> None:
     assert set(rows.values()) == {0}, rows
 
 
-@pytest.mark.mission("E-22")
 def test_what_is_live_open_young_or_still_folded_into_stays(u1: Any) -> None:
     queued = publish(u1, "queued")
     assert forget(u1).events == 0
@@ -110,7 +108,6 @@ def test_nobody_is_waited_for(u1: Any) -> None:
         assert forget(u1).events == 1
 
 
-@pytest.mark.mission("E-22")
 def test_an_inbox_goes_on_counting_where_it_was(u1: Any) -> None:
     for host in ("a", "b", "c"):
         publish(u1, host)
@@ -182,7 +179,6 @@ def scanned(connection: Connection, statement: Any, values: dict[str, Any]) -> l
     return found
 
 
-@pytest.mark.mission("E-22")
 def test_no_large_table_is_read_from_end_to_end(world: Any) -> None:
     with world.engine.connect() as connection:
         for statement in FILL.split(";"):

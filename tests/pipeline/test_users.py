@@ -206,7 +206,6 @@ def test_erasing_leaves_no_address_name_or_word_of_the_user(world: Any) -> None:
     ]
 
 
-@pytest.mark.mission("E-22")
 def test_erasing_empties_events_that_told_nobody_else_and_what_providers_answered(world: Any) -> None:
     put(world, email="ada@example.org")
     put(world, "u2", email="bo@example.org")

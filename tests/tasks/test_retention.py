@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tasks.retention import forget_finished
 
 OLD = """
@@ -16,7 +14,6 @@ INSERT INTO events (id, tenant, type, status, condition, severity, fingerprint, 
 """
 
 
-@pytest.mark.mission("E-22")
 def test_what_is_older_than_the_setting_says_goes_in_one_round_a_minute(process: Any) -> None:
     process.execute(OLD, days=91, many=1200)
     process.execute(OLD, days=89, many=3)
