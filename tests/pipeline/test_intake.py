@@ -50,6 +50,17 @@ def test_many_requests_take_as_many_statements_as_one(world: Any) -> None:
     assert single == group == 3
 
 
+@pytest.mark.mission("C-5")
+def test_what_was_read_with_event_types_of_before_is_not_stored(world: Any) -> None:
+    key = a_key(world)
+    (version,) = (row.version for row in world.execute("SELECT version FROM tenants WHERE id = 'acme'"))
+    given = [Submission([an_event()], key, version=one) for one in (version, version - 1, None)]
+    (current, stale, whatever), statements = take(world, *given)
+    assert isinstance(current, Taken) and isinstance(whatever, Taken)
+    assert (stale, statements) == (Refusal.STALE, 3)
+    assert world.execute("SELECT count(*) AS n FROM events")[0].n == 2
+
+
 def test_with_idempotency_keys_it_is_a_fixed_number_too(world: Any) -> None:
     _, single = take(world, keyed("first"))
     _, group = take(world, *(keyed(str(number)) for number in range(100)))

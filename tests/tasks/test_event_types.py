@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -62,6 +63,29 @@ def test_its_words_and_its_identity_count_from_the_next_batch_on(u1: Any) -> Non
     before, own, after = subjects(u1)
     assert own == "The backup of a failed"
     assert own not in (before, after)
+
+
+def by_bus(process: Any, event: dict[str, Any]) -> None:
+    from tasks.batching import Letter
+    from tasks.letters import accept_letters
+
+    accept_letters([Letter(str(uuid4()), json.dumps([[event], {}, {}]).encode())], "celery")
+
+
+def by_outbox(process: Any, event: dict[str, Any]) -> None:
+    from tasks.outbox import work_off_outbox
+
+    process.execute("SELECT bellwire_publish('acme', cast(:event AS jsonb))", event=json.dumps(event))
+    work_off_outbox(process.child)
+
+
+@pytest.mark.mission("C-5")
+@pytest.mark.parametrize("way", [by_bus, by_outbox])
+def test_it_is_in_force_whatever_way_an_event_comes(u1: Any, way: Any) -> None:
+    put(secret=["pin"])
+    way(u1, {**EVENT, "data": {"host": "a", "pin": "1234"}})
+    (stored,) = u1.execute("SELECT severity, data FROM events")
+    assert (stored.severity, stored.data) == ("high", {"host": "a", "pin": "••••••"})
 
 
 @pytest.mark.mission("C-5")
