@@ -28,9 +28,17 @@ def own() -> Iterator[Servers]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def there(own: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """An API on them. All is well again when a test ends."""
+    settings = {"BELLWIRE_BROKER_URL": own.places.broker_url, "BELLWIRE_REDIS_URL": own.places.redis_url}
+    with running(own.new_database(), tmp_path_factory.mktemp("there"), **settings) as made:
+        yield made
+
+
 @pytest.fixture
-def there(own: Servers, tmp_path: Path) -> Iterator[Api]:
-    """An API on them."""
+def ending(own: Servers, tmp_path: Path) -> Iterator[Api]:
+    """Another one, that a test may end."""
     settings = {"BELLWIRE_BROKER_URL": own.places.broker_url, "BELLWIRE_REDIS_URL": own.places.redis_url}
     with running(own.new_database(), tmp_path, **settings) as made:
         yield made
@@ -168,23 +176,23 @@ def test_without_a_database_every_request_is_told_to_come_again(there: Api, own:
     assert key not in there.log.read_text()
 
 
-def test_a_request_under_way_is_finished_before_the_process_ends(there: Api) -> None:
-    publish(there)
+def test_a_request_under_way_is_finished_before_the_process_ends(ending: Api) -> None:
+    publish(ending)
     with (
-        psycopg.connect(there.database_url) as other,
-        there.client("publisher") as client,
+        psycopg.connect(ending.database_url) as other,
+        ending.client("publisher") as client,
         ThreadPoolExecutor(1) as pool,
     ):
         other.execute("LOCK TABLE events IN SHARE MODE")
         waiting = pool.submit(client.post, "/v1/events", json={"type": "x"})
         locked = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        wait_until(lambda: there.rows(locked), "the request to wait for the table")
-        there.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: "Shutting down" in there.log.read_text(), "the API to begin to end")
+        wait_until(lambda: ending.rows(locked), "the request to wait for the table")
+        ending.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "Shutting down" in ending.log.read_text(), "the API to begin to end")
         other.rollback()
         assert waiting.result().status_code == 202
-    assert there.process.wait(10) == -signal.SIGTERM  # the server ends in order, then by the signal
-    assert there.rows("SELECT count(*) FROM events") == [(2,)]
-    log = there.log.read_text()
+    assert ending.process.wait(10) == -signal.SIGTERM  # the server ends in order, then by the signal
+    assert ending.rows("SELECT count(*) FROM events") == [(2,)]
+    log = ending.log.read_text()
     assert '"event": "stopped"' in log
     assert "Traceback" not in log

@@ -14,6 +14,9 @@ from workers.stack.linux import die_with_parent
 from workers.stack.places import Places
 from workers.stack.privileges import leave_root
 
+# What it stores must survive its own kill, as in production, and that of the machine alone needs the disk.
+UNSYNCED = ("-c", "fsync=off")
+
 
 def main() -> None:
     """Does not return."""
@@ -22,12 +25,12 @@ def main() -> None:
     os.umask(0o077)
     places.make()
     if name == "postgres":
-        # Only the making is hurried: what it stores must survive its own kill, as in production.
         postgres.make(places, volatile=True)
     program = postgres.program(places) if name == "postgres" else valkey.program(places)
+    command = (*program.command, *UNSYNCED) if name == "postgres" else program.command
     die_with_parent(program.steps[-1][0])
     os.chdir(program.folder)
-    os.execve(program.command[0], program.command, {**os.environ, **program.environment})
+    os.execve(command[0], command, {**os.environ, **program.environment})
 
 
 if __name__ == "__main__":
