@@ -238,6 +238,8 @@ class Delivery(Base):
 class Hold(Base):
     """A delivery that waits for the end of quiet hours or for a digest; its own `due_at` is null meanwhile.
 
+    `not_before`: until when it would wait for its condition all the same.
+
     A row of its own, so that what may wait for a week lies in no claim's way.
     """
 
@@ -254,6 +256,7 @@ class Hold(Base):
     address: Mapped[str]
     reason: Mapped[str]
     release_at: Mapped[datetime]
+    not_before: Mapped[datetime | None]
 
 
 class Attempt(Base):

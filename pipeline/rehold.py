@@ -22,8 +22,8 @@ from pipeline.people import own_time, preference_entries
 # for: what he tells of is no longer held afterwards.
 _LOOK: Final = """
 SELECT d.id::text, h.tenant, h.user_id, h.channel, h.reason, h.release_at, e.type, e.severity, e.customer_id::text,
-       n.group_name, greatest(e.send_at, now()) AS at, u.time_zone, u.quiet_hours, u.digest, u.disabled_channels,
-       t.digest AS defaults,
+       n.group_name, greatest(e.send_at, h.not_before, now()) AS at, u.time_zone, u.quiet_hours, u.digest,
+       u.disabled_channels, t.digest AS defaults,
        (SELECT jsonb_agg(jsonb_build_array(p.group_name, p.event, p.customer_id, p.channels, p.cadence, p.cadences))
         FROM preferences p WHERE p.tenant = h.tenant AND p.user_id = h.user_id) AS preferences
 FROM holds h

@@ -50,10 +50,11 @@ FROM jsonb_to_recordset(cast(:deliveries AS jsonb)) AS d(
 # Only where something waits: it costs the database a second look at the document.
 _HOLDS: Final = """
 waiting AS (
-    INSERT INTO holds (delivery_id, tenant, user_id, channel, address, reason, release_at)
-    SELECT id, tenant, user_id, channel, address, reason, release_at
+    INSERT INTO holds (delivery_id, tenant, user_id, channel, address, reason, release_at, not_before)
+    SELECT id, tenant, user_id, channel, address, reason, release_at, not_before
     FROM jsonb_to_recordset(cast(:deliveries AS jsonb)) AS h(
-        id uuid, tenant text, user_id text, channel text, address text, reason text, release_at timestamptz)
+        id uuid, tenant text, user_id text, channel text, address text, reason text, release_at timestamptz,
+        not_before timestamptz)
     WHERE release_at IS NOT NULL
 ),"""
 
@@ -273,6 +274,9 @@ def _delivery(
     if planned.hold is not None:
         status, reason = DeliveryStatus.HELD, planned.hold.reason
         held = {"user_id": user_id, "release_at": planned.hold.until.isoformat()}
+        if planned.when is not None and planned.when.wait:
+            now = datetime.now(UTC)
+            held["not_before"] = _after(max(now, event.send_at or now), planned)
     elif event.send_at is not None and event.send_at > datetime.now(UTC):
         status, reason, due_at = DeliveryStatus.HELD, Reason.SCHEDULED, _after(event.send_at, planned)
     elif planned.channel == "in_app":

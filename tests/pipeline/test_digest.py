@@ -18,6 +18,7 @@ from pipeline.ledger import explain_event
 from pipeline.moments import written
 from pipeline.overview import overview
 from pipeline.preferences import put_preferences
+from pipeline.routes import put_route
 from pipeline.users import delete_user
 
 DAILY = {"group": "obligations", "cadence": "daily"}
@@ -351,6 +352,27 @@ def test_quiet_hours_that_are_taken_back_release_what_they_held_as_one_message(s
     sleeper.publish(certificate("a"), certificate("b"))
     sleeper.user("ben", quiet_hours=None)
     assert len(gathered(sleeper).due["email"]) == 1
+
+
+def test_what_may_stay_unread_for_an_hour_may_so_when_quiet_hours_are_taken_back(sleeper: Any) -> None:
+    whole = {
+        "match": {"event": "conversation.message_posted"},
+        "recipients": {"resolver": "role", "role": "operations"},
+        "channels": ["in_app", "email"],
+        "when": {"email": "unread for 1h"},
+    }
+    with sleeper.begin() as connection:
+        put_route(connection, tenant="acme", name="messages", body=whole, actor="cli")
+    sleeper.publish(
+        {
+            "type": "conversation.message_posted",
+            "severity": "low",
+            "data": {"conversation_id": "c", "text": "Hello"},
+        }
+    )
+    sleeper.user("ben", quiet_hours=None)
+    (held,) = sleeper.execute("SELECT release_at - now() AS left FROM holds WHERE channel = 'email'")
+    assert timedelta(minutes=59) < held.left <= timedelta(hours=1)
 
 
 def test_what_waits_for_the_morning_joins_the_digest_that_is_wished_for(sleeper: Any) -> None:
