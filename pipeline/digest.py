@@ -27,7 +27,10 @@ from pipeline.people import preference_entries
 from pipeline.rehold import put_off
 from pipeline.suppressions import why_suppressed
 
-MOST: Final = 5_000  # due holds a round, and all that belong to the same recipients
+# The database ends a transaction that is silent for ten seconds, and all that is gathered is looked at in one: a round
+# that is too large for a busy machine would fail, and the next one with it, for ever.
+MOST: Final = 500  # due holds a round, and all that belong to the same recipients
+MOST_ROWS: Final = 20_000  # of these; whoever has no room waits for the next round
 
 # One at a time in the whole installation: what goes to one recipient is told by one message, and two would each tell a
 # part. It is given back with the end of the transaction, however that ends.
@@ -38,8 +41,15 @@ TAKE: Final = text(f"""
 WITH due AS MATERIALIZED (
     SELECT DISTINCT tenant, user_id, channel, address, reason FROM (
         SELECT * FROM holds WHERE release_at <= now() ORDER BY release_at LIMIT :most) AS first
+),
+held AS MATERIALIZED (
+    SELECT one.*, together = count(*) OVER (PARTITION BY tenant, user_id, channel, address, reason) AS is_whole FROM (
+        SELECT h.*, count(*) OVER (PARTITION BY h.tenant, h.user_id, h.channel, h.address, h.reason) AS together
+        FROM due JOIN holds h ON h.tenant = due.tenant AND h.user_id = due.user_id AND h.channel = due.channel
+            AND h.address = due.address AND h.reason = due.reason AND (h.release_at <= now() OR h.reason = 'batch')
+        ORDER BY h.tenant, h.user_id, h.channel, h.address, h.reason LIMIT :rows) AS one
 )
-SELECT d.id::text, h.tenant, h.user_id, h.channel, h.address, h.reason, h.release_at, d.created_at,
+SELECT d.id::text, h.tenant, h.user_id, h.channel, h.address, h.reason, h.release_at, h.is_whole, d.created_at,
        e.type, e.severity, e.customer_id::text, e.fingerprint, e.repeats, e.occurred_at, e.expires_at,
        n.title, n.group_name, n.link_url, e.status = 'cancelled' AS cancelled,
        coalesce(n.read_at, n.ack_at, n.deleted_at) IS NOT NULL AS seen,
@@ -50,9 +60,7 @@ SELECT d.id::text, h.tenant, h.user_id, h.channel, h.address, h.reason, h.releas
        {why_suppressed("d")} AS suppressed,
        CASE WHEN h.channel = 'push' THEN (SELECT t.is_active AND t.user_id = h.user_id FROM push_tokens t
            WHERE t.id = cast(nullif(h.address, '') AS uuid)) END AS token_is_good
-FROM due
-JOIN holds h ON h.tenant = due.tenant AND h.user_id = due.user_id AND h.channel = due.channel
-    AND h.address = due.address AND h.reason = due.reason AND (h.release_at <= now() OR h.reason = 'batch')
+FROM held h
 JOIN deliveries d ON d.id = h.delivery_id AND d.status = 'held' AND d.due_at IS NULL
 JOIN events e ON e.id = d.event_id
 JOIN notifications n ON n.id = d.notification_id
@@ -113,7 +121,9 @@ class _End:
 _Group = tuple[str, str, str, str, str]  # tenant, user, channel, address, reason
 
 
-def gather(connection: Connection, now: datetime | None = None, most: int = MOST) -> Gathered:
+def gather(
+    connection: Connection, now: datetime | None = None, most: int = MOST, most_rows: int = MOST_ROWS
+) -> Gathered:
     """Release what is due, all of a recipient's together or nothing; five statements, or seven.
 
     One delivery that waited for the end of quiet hours goes out as it is; of several the gravest carries the others.
@@ -121,7 +131,8 @@ def gather(connection: Connection, now: datetime | None = None, most: int = MOST
     """
     if not connection.execute(ALONE).scalar():
         return Gathered()
-    rows = connection.execute(TAKE, {"most": most}).all()
+    taken = connection.execute(TAKE, {"most": most, "rows": most_rows}).all()
+    rows = [row for row in taken if row.is_whole] or taken  # who has no room in any round is told in parts
     if not rows:
         connection.execute(FORGET)
         return Gathered()
@@ -137,7 +148,7 @@ def gather(connection: Connection, now: datetime | None = None, most: int = MOST
             ends.append(_End(row.id, *over))
         else:
             groups.setdefault((row.tenant, row.user_id, row.channel, row.address, row.reason), []).append(row)
-    result = Gathered(more=len(rows) >= most)
+    result = Gathered(more=len(taken) >= min(most, most_rows))
     late = _digests(connection, groups, people, ends, result)
     for group, told in groups.items():
         if group[-1] != Reason.DIGEST:

@@ -10,7 +10,7 @@ from pipeline.digest import gather
 from tasks.app import app
 from tasks.bells import ring_deliveries
 
-MOST_ROUNDS: Final = 100  # what is left after so many waits for the next sweep
+MOST_ROUNDS: Final = 1_000  # what is left after so many waits for the next sweep
 
 
 @app.task(name="bellwire.digest")

@@ -492,3 +492,25 @@ def test_what_comes_late_costs_two_statements_more_however_many_it_concerns(worl
         assert gather(connection) == Gathered()
     assert len(said) == 7
     assert all(row.release_at > datetime.now(UTC) for row in world.execute("SELECT release_at FROM holds"))
+
+
+def test_a_round_has_room_for_so_much_and_leaves_nobody_with_half_of_his(ana: Any) -> None:
+    ana.user("bob", email="bob@example.org", roles=["operations"])
+    prefer(ana, DAILY, user="bob")
+    ana.publish(certificate("a"), certificate("b"))
+    pass_time(ana)
+    first = gathered(ana, most_rows=3)
+    assert first.more
+    assert [(row.address, row.data["total"]) for row in digests(ana)] == [("ana@example.org", 2)]
+    gathered(ana, most_rows=3)
+    assert [row.data["total"] for row in digests(ana)] == [2, 2]
+
+
+def test_of_what_has_no_room_in_any_round_the_rest_is_told_the_next_time(ana: Any) -> None:
+    ana.publish(certificate("a"), certificate("b"), certificate("c"))
+    pass_time(ana)
+    while gathered(ana, most_rows=2).more:
+        pass
+    assert [row.data["total"] for row in digests(ana)] == [2]
+    (late,) = ana.execute("SELECT release_at FROM holds")
+    assert late.release_at > datetime.now(UTC)
