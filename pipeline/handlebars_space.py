@@ -96,8 +96,8 @@ def _white_before(body: list[Node], at: int | None, is_root: bool) -> bool:
     previous = body[at - 1]
     if not isinstance(previous, Content):
         return False
-    alone = r"\r?\n\s*?$" if at >= 2 or not is_root else r"(^|\r?\n)\s*?$"
-    return re.search(alone.replace("$", r"\Z"), previous.original) is not None
+    space = previous.original[len(previous.original.rstrip()) :]
+    return "\n" in space or (is_root and at < 2 and space == previous.original)
 
 
 def _white_after(body: list[Node], at: int, is_root: bool) -> bool:
