@@ -22,6 +22,7 @@ KNOWN: Final = frozenset(
 """What is known by its own name; any other name is one of the event's `data`."""
 
 MOST_NESTED: Final = 20  # partials in partials
+MOST_PARTIALS: Final = 1_000  # written into one template; a few that name each other twice would come to millions
 
 _BRACES: Final = re.compile(r"\{(?=[{%#])|\{\Z")
 _WORDS: Final = re.compile(
@@ -69,7 +70,10 @@ def translated(source: str, partials: Mapping[str, str] | None = None) -> str:
     Raises:
         HandlebarsError: with the line and what cannot be translated.
     """
-    said = _Translator(partials or {}).nodes(parse(source.replace("\r\n", "\n")), Scope())
+    try:
+        said = _Translator(partials or {}).nodes(parse(source.replace("\r\n", "\n")), Scope())
+    except RecursionError:
+        raise HandlebarsError(1, "the template is nested too deeply") from None
     return f"{said}{{{{ '' }}}}" if said.endswith("\n") else said
 
 
@@ -78,6 +82,7 @@ class _Translator:
         self._partials = partials
         self._count = 0
         self._within: tuple[str, ...] = ()
+        self._included_so_far = 0
 
     def nodes(self, body: list[Node], scope: Scope) -> str:
         """What follows one another."""
@@ -154,6 +159,9 @@ class _Translator:
             raise HandlebarsError(line, f"names the partial {name}, of which there is no file")
         if len(self._within) >= MOST_NESTED or name in self._within:
             raise HandlebarsError(line, f"the partial {name} is part of itself")
+        self._included_so_far += 1
+        if self._included_so_far > MOST_PARTIALS:
+            raise HandlebarsError(line, f"more than {MOST_PARTIALS:,} partials are used")
         self._within = (*self._within, name)
         try:
             said = self._included(name, call, scope, line)

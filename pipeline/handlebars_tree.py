@@ -95,6 +95,8 @@ class _Reader:
                 raise HandlebarsError(tag.line, f"{{{{{tag.sign} cannot be translated")
 
     def _block(self, tag: Tag) -> Block:
+        if not tag.words:
+            raise HandlebarsError(tag.line, f"{{{{{tag.sign}}}}} opens no block")
         block = Block(tag, self.body(tag), is_inverted=tag.sign == "^")
         ending = self._take()
         if ending.sign != "/":

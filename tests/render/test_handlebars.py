@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -45,6 +46,9 @@ def test_the_judge_still_says_what_is_noted() -> None:
     assert json.loads(judged.stdout) == [case["output"] for case in CASES]
 
 
+TWICE = {f"twice{number}": f"{{{{> twice{number + 1}}}}}" * 2 for number in range(12)}
+
+
 @pytest.mark.parametrize(
     ("source", "line", "reason"),
     [
@@ -68,13 +72,23 @@ def test_the_judge_still_says_what_is_noted() -> None:
         ("{{@level}}", 1, "@level is not known"),
         ("{{#if}}x{{/if}}", 1, "if takes one value"),
         ("{{#each a b}}x{{/each}}", 1, "each takes one value"),
+        ("x\n{{#}}y{{/}}", 2, "opens no block"),
+        ("{{> twice0}}", 1, "more than 1,000 partials are used"),
+        pytest.param("{{#if a}}" * 2000 + "{{/if}}" * 2000, 1, "nested too deeply", id="nested"),
+        pytest.param("{{#if a}}" + "{{else if b}}" * 2000 + "{{/if}}", 1, "nested too deeply", id="else"),
     ],
 )
 def test_what_cannot_be_translated_is_said_with_its_line(source: str, line: int, reason: str) -> None:
     with pytest.raises(HandlebarsError) as caught:
-        translated(source, {"loop": "a {{> loop}}", "p": ""})
+        translated(source, {"loop": "a {{> loop}}", "p": "", "twice12": "", **TWICE})
     assert caught.value.line == line
     assert reason in str(caught.value)
+
+
+def test_a_file_of_empty_lines_takes_no_longer_than_another() -> None:
+    began = process_time()
+    translated("{{a}}" + "\n" * 20_000 + "x{{b}}")
+    assert process_time() - began < 1
 
 
 def test_what_is_known_has_its_name_and_everything_else_is_the_events_data(workshop: Workshop) -> None:
