@@ -150,6 +150,8 @@ class Pool:
         self._free: list[Sandbox] = []
         self._slots = threading.BoundedSemaphore(size)
         self._lock = threading.Lock()
+        self._size = size
+        self._late = 0  # processes that are starting still though whoever wanted them has given up
         self.started = 0
 
     def ask(self, question: Mapping[str, Any], until: float | None = None) -> dict[str, Any]:
@@ -193,8 +195,11 @@ class Pool:
             sandbox.end()  # somebody else has killed it
 
     def _begun(self, until: float | None) -> Sandbox:
-        """A new process. One that is not there in time is for whoever asks next."""
-        self.started += 1
+        """A new process. One that is not there in time is for whoever asks next, and until then none is begun."""
+        with self._lock:
+            if until is not None and self._late >= self._size:
+                raise SandboxAwayError("the processes for tenants' templates are starting still")
+            self.started += 1
         if until is None:
             return Sandbox()
         coming: Future[Sandbox] = Future()
@@ -202,30 +207,46 @@ class Pool:
         try:
             return coming.result(_left(until))
         except TimeoutError:
-            if coming.cancel():
+            if self._given_up(coming):
                 raise SandboxAwayError("no process for tenants' templates has started in time") from None
             return coming.result()
 
+    def _given_up(self, coming: Future[Sandbox]) -> bool:
+        with self._lock:
+            is_late = coming.cancel()
+            self._late += is_late
+        return is_late
+
     def _begin(self, coming: Future[Sandbox]) -> None:
+        sandbox, problem = None, None
         try:
             sandbox = Sandbox()
-        except SandboxAwayError as error:
-            if coming.set_running_or_notify_cancel():
-                coming.set_exception(error)
-            return
-        if coming.set_running_or_notify_cancel():
+        except Exception as error:
+            problem = error
+        if not coming.set_running_or_notify_cancel():
+            with self._lock:
+                self._late -= 1
+            if sandbox is not None:
+                self._keep(sandbox)
+        elif sandbox is not None:
             coming.set_result(sandbox)
-            return
+        else:
+            coming.set_exception(problem)
+
+    def _keep(self, sandbox: Sandbox) -> None:
         with self._lock:
-            self._free.append(sandbox)
+            is_needed = len(self._free) < self._size
+            if is_needed:
+                self._free.append(sandbox)
+        if not is_needed:
+            sandbox.end()
 
     def _asked(self, sandbox: Sandbox, question: Mapping[str, Any], until: float | None) -> dict[str, Any]:
         """One that ran out of memory is replaced; what others have left in it must be nobody's fault."""
         was_new = sandbox.is_new
         answer = self._answer(sandbox, question, until)
         if not answer.pop("spent", False):
-            with self._lock:
-                self._free.append(sandbox)
+            self._keep(sandbox)
             return answer
         sandbox.end()
         if was_new:
@@ -245,11 +266,15 @@ _pools: dict[int, Pool] = {}
 
 def pool() -> Pool:
     """This process's own; a fork does not use those of its parent."""
-    found = _pools.get(os.getpid())
+    process = os.getpid()
+    found = _pools.get(process)
     if found is None:
-        _pools.clear()
-        found = _pools[os.getpid()] = Pool()
-        atexit.register(found.close)
+        made = Pool()
+        found = _pools.setdefault(process, made)  # of two threads that come at once one is first
+        if found is made:
+            atexit.register(found.close)
+            for other in _pools.keys() - {process}:
+                _pools.pop(other, None)
     return found
 
 

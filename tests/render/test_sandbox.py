@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -174,6 +175,18 @@ def test_a_process_that_gets_no_processor_says_nothing_of_the_template(processes
     with pytest.raises(SandboxAwayError):
         processes.ask(question("x", told))
     processes.seconds = WALL_SECONDS
+
+
+def test_whoever_gives_up_before_a_process_has_started_leaves_no_more_than_there_may_be(told: dict[str, Any]) -> None:
+    processes = Pool(1)
+    for _ in range(4):
+        with pytest.raises(SandboxAwayError):
+            processes.ask(question("x", told), monotonic() + 0.01)
+    wait_until(processes.pids, "the process that was begun")
+    assert (processes.started, len(processes.pids())) == (1, 1)
+    assert processes.ask(question("x", told), monotonic() + 20)["said"] == [{"html": "x"}]
+    assert processes.started == 1
+    processes.close()
 
 
 def test_a_version_that_costs_one_process_after_the_other_rests_for_a_minute() -> None:
