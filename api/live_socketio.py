@@ -159,12 +159,18 @@ class Sockets:
         """Hang up on who does not say who it is, and on all of them when this process stops. For ever."""
         while True:
             await asyncio.sleep(SWEEP)
-            proved = {opened.session.id for opened in self._open.values()}
-            sessions = {name: one for name, one in self._server.eio.sockets.items() if name not in proved}
-            self._unproved = {name: self._unproved.get(name, time()) for name in sessions}
-            for name, since in self._unproved.items():
-                if self._live.hub.draining or time() - since > UNPROVED:
-                    await hang_up(self._server, sessions[name])
+            try:
+                await self._hang_up_on_unproved()
+            except Exception:  # a bug over one of them; the others must still be hung up on
+                log.exception("socketio_not_swept")
+
+    async def _hang_up_on_unproved(self) -> None:
+        proved = {opened.session.id for opened in self._open.values()}
+        sessions = {name: one for name, one in self._server.eio.sockets.items() if name not in proved}
+        self._unproved = {name: self._unproved.get(name, time()) for name in sessions}
+        for name, since in self._unproved.items():
+            if self._live.hub.draining or time() - since > UNPROVED:
+                await hang_up(self._server, sessions[name])
 
 
 class _Writer:

@@ -47,6 +47,10 @@ class OwnTemplateError(RenderError):
         self.reason = reason
 
 
+class RestsError(OwnTemplateError):
+    """A tenant's template has taken too much and is not tried now; whether it can be filled with this, nobody knows."""
+
+
 def render_custom(
     published: Published,
     channel: str,
@@ -63,13 +67,15 @@ def render_custom(
 
     Raises:
         OwnTemplateError: a RenderError; the template cannot be filled with this, and has no `fallback`.
-        SandboxAwayError: nothing is known, because no process could be had; try again later.
+        SandboxAwayError: nothing is known, because no process could be had, or the version rests; try again later.
     """
     listed = shipped().event_types.get(context.event.type) or unlisted(context.event.type)
     kind = template or listed.template
     try:
         return render(channel, kind, context, own=_Own(published, channel, context, until), words=published.locale)
     except OwnTemplateError as error:
+        if not published.fallback and isinstance(error, RestsError):
+            raise SandboxAwayError(str(error)) from None
         if not published.fallback:
             raise
         log.warning("shipped_template_used", version=published.id, channel=channel, problem=str(error))
@@ -153,7 +159,7 @@ _PATIENCE: Final = Patience()
 
 def _asked(published: Published, question: Mapping[str, Any], until: float | None) -> dict[str, Any]:
     if _PATIENCE.rests(published.id, monotonic()):
-        raise OwnTemplateError(published, "", None, f"took too much {PATIENCE} times within a minute and rests now")
+        raise RestsError(published, "", None, f"took too much {PATIENCE} times within a minute and rests now")
     try:
         answer = pool().ask(question, until)
     except LostError as error:
