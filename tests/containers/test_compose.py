@@ -139,7 +139,7 @@ class Containers:
         while self.health(name).returncode != 0:
             if time.monotonic() > deadline:
                 return False
-            time.sleep(0.2)
+            time.sleep(0.5)  # each look starts a process
         return True
 
     def _environment(self, name: str) -> dict[str, str]:
