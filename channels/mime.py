@@ -24,6 +24,7 @@ _CONTENT_TYPE: Final = re.compile(r"([a-z0-9!#$&^_.+-]{1,100})/([a-z0-9!#$&^_.+-
 _LOCAL_PART: Final = re.compile(r"[^\s\x00-\x20\x7f()<>\[\]:;@\\,\"]{1,64}")
 _ONE_CLICK: Final = re.compile(r"https?://[!-;=?-~]{1,950}")  # printable ASCII without <>, on one line (RFC 8058)
 _NOT_IN_NAMES: Final = str.maketrans(dict.fromkeys('<>"\\', " "))
+_ENCODED: Final = "=?"  # how an encoded word begins
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?", re.IGNORECASE)
 
 
@@ -101,7 +102,7 @@ def mailbox(address: str, name: str | None = None) -> Mailbox:
         ValueError: it cannot be an email address; the text does not repeat it.
     """
     local, _, domain = address.rpartition("@")
-    if not _LOCAL_PART.fullmatch(local) or not local.isprintable():
+    if not _LOCAL_PART.fullmatch(local) or not local.isprintable() or _ENCODED in local:
         raise ValueError("not an email address")
     try:
         ascii_domain = domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
@@ -128,11 +129,12 @@ def sender(value: str) -> Mailbox:
 def one_line(text: str) -> str:
     """Text for a header: control characters and line breaks become spaces, so nothing can start a header of its own.
 
-    What turns the direction of writing is left out: it would reach beyond the name that it stands in.
+    What turns the direction of writing is left out: it would reach beyond the name that it stands in. Nor does
+    anything begin like an encoded word (RFC 2047): the library would decode it, and write the line breaks in it.
     """
     straight = text.translate(_DIRECTIONS)
     spaced = "".join(" " if unicodedata.category(character) in _NOT_IN_HEADERS else character for character in straight)
-    return " ".join(spaced.split())[:TITLE_LIMIT]
+    return " ".join(spaced.split()).replace(_ENCODED, "= ?")[:TITLE_LIMIT]
 
 
 # Embeddings, overrides and isolates (UAX 9); the marks for a single place stay.

@@ -191,7 +191,7 @@ BAD = [
     *("", "a", "@", "a@", "@b", "a b@c.org", "a@b c.org", "a@b\r\nBcc: x@y.org", "a\n@b.org", "<a@b.org>", "a@b.org>"),
     *("a@b..org", "a@-b.org", "a@b_.org-", "a,b@c.org", "a@[127.0.0.1]", "a@b@c.org", "a\x00@b.org", "a;b@c.org"),
     *("\ud800@b.org", "a@xn--a-\ud800.org", "\u202ea@b.org", "x" * 65 + "@b.org", "a@" + "b" * 64 + ".org"),
-    *("a@" + "b." * 130 + "org", "a@" + "b" * 60 + "." + "b-" * 30),
+    *("a@" + "b." * 130 + "org", "a@" + "b" * 60 + "." + "b-" * 30, "=?utf-8?q?a=0AB=3A_c?=@b.org"),
 ]
 
 
@@ -214,6 +214,27 @@ def test_no_text_adds_a_header_or_tears_the_mail(title, name, text, html):
     assert set(parsed.keys()) == HEADERS
     assert [address.addr_spec for address in parsed["To"].addresses] == ["ops@example.org"]
     assert parsed.get_content_type() == "multipart/alternative"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "=?utf-8?q?a=0D=0ABcc:_victim@example.org?=",
+        "ü =?utf-8?q?a=0ABcc:_victim@example.org?= x",
+        "=?utf-8?b?YQ0KQmNjOiB2aWN0aW1AZXhhbXBsZS5vcmc=?=",
+        "=?utf-8?q?a=0D=0A=0D=0AA_body?=",
+        "=\u202e?utf-8?q?a=0ABcc:_b@c.org?=",
+        "=?utf-8?q?service=40paypal=2Ecom?=",
+    ],
+)
+def test_words_that_look_encoded_are_no_code(words):
+    """The library decodes what stands in a header, line ends too; a reader is shown what was written."""
+    content = compose(message(title=words), FROM, mailbox("ops@example.org", words))
+    assert re.search(rb"[^\r]\n|\r[^\n]", content) is None
+    parsed = read(content)
+    assert set(parsed.keys()) == HEADERS
+    assert parsed["Subject"] == parsed["To"].addresses[0].display_name == one_line(words)
+    assert "?utf-8?" in one_line(words)
 
 
 @given(local=st.text(min_size=1), domain=st.sampled_from(["example.org", "bücher.example", "localhost"]))
