@@ -28,8 +28,9 @@ def fingerprint(
     data: dict[str, Any],
     data_json: str,
     given: str | None = None,
+    send_at: str | None = None,
 ) -> bytes:
-    """SHA-256 over who, what and where, in NFC.
+    """SHA-256 over who, what and where, in NFC; what is to be told at another time is another issue.
 
     `given` stands for the key fields. Without it the values at `key` (dotted paths) count, or all of `data` if the
     catalogue names no key or the event has none of the fields.
@@ -38,7 +39,7 @@ def fingerprint(
         identity: Any = {"given": given}
     else:
         identity = {path: value for path in key if (value := lookup(data, path)) is not None} or data
-    place = [tenant, event_type, branch, customer_id]
+    place = [tenant, event_type, branch, customer_id, *([] if send_at is None else [send_at])]
     text = _text(place, recipients, data_json if identity is data else canonical(identity))
     if not text.isascii() and not is_normalized("NFC", text):
         text = _text(_composed(place), _composed(recipients), canonical(_composed(identity)))

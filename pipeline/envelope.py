@@ -202,6 +202,7 @@ def parse(body: Any, *, tenant: str | None, catalogue: Listings) -> Event:
         data, data_json = hidden.data, canonical(hidden.data)
     recipients = None if taken.recipients is None else [_recipient(i, one) for i, one in enumerate(taken.recipients)]
     customer_id = None if taken.customer_id is None else str(taken.customer_id)
+    send_at = _storable("send_at", taken.send_at)
     return Event(
         id=str(uuid7()),
         tenant=owner,
@@ -220,6 +221,7 @@ def parse(body: Any, *, tenant: str | None, catalogue: Listings) -> Event:
             data=data if hidden is None else hidden.identity,
             data_json=data_json if hidden is None else canonical(hidden.identity),
             given=taken.fingerprint,
+            send_at=None if send_at is None else send_at.isoformat(),
         ),
         dedupe_window=event_type.dedupe_window,
         occurred_at=_storable("occurred_at", taken.occurred_at) or datetime.now(UTC),
@@ -228,7 +230,7 @@ def parse(body: Any, *, tenant: str | None, catalogue: Listings) -> Event:
         actor_id=taken.actor_id,
         recipients=recipients,
         expires_at=_storable("expires_at", taken.expires_at),
-        send_at=_storable("send_at", taken.send_at),
+        send_at=send_at,
         attachments=_attachments(taken.attachments) if taken.attachments else None,
         sealed=None if hidden is None else hidden.sealed,
     )

@@ -38,6 +38,7 @@ def mark(**fields: Any) -> bytes:
         pytest.param({"branch": "berlin"}, id="branch"),
         pytest.param({"customer_id": "0191f2a0-0000-7000-8000-000000000001"}, id="customer"),
         pytest.param({"recipients": ["u1"]}, id="recipients"),
+        pytest.param({"send_at": "2027-11-20T09:00:00+00:00"}, id="when-it-is-to-be-told"),
         pytest.param({"recipients": []}, id="recipients-named-but-none"),
         pytest.param({"data": {"host": "blog", "days_left": 7}}, id="key-field"),
         pytest.param({"given": "my-own"}, id="given"),
