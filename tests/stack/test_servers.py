@@ -64,12 +64,30 @@ def wait_until_gone(gone: psutil.Process) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def closed_folder() -> Iterator[Path]:
     """A folder that only its owner may enter."""
     folder = Path(tempfile.mkdtemp(prefix="bellwire-closed-"))
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def closed_home(closed_folder: Path) -> Path:
+    return closed_folder / "deeper" / ".bellwire"
+
+
+@pytest.fixture(scope="module")
+def in_closed_home(closed_home: Path) -> Iterator[dict[str, str]]:
+    """Addresses of servers that keep what they are told, in there."""
+    with running(closed_home) as (_, urls):
+        yield urls
+
+
+@pytest.fixture(scope="session")
+def shared_home(servers: dict[str, str]) -> Path:
+    """Where the servers of all tests run."""
+    return Path(servers["redis"].removeprefix("unix://").partition("?")[0]).parent.parent
 
 
 def test_what_was_written_is_there_after_a_restart(home: Path) -> None:
@@ -79,16 +97,15 @@ def test_what_was_written_is_there_after_a_restart(home: Path) -> None:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
 
 
-def test_a_commit_is_on_disk_before_it_is_confirmed(home: Path) -> None:
-    with running(home) as (_, urls), psycopg.connect(urls["postgres"]) as connection:
+def test_a_commit_is_on_disk_before_it_is_confirmed(in_closed_home: dict[str, str]) -> None:
+    with psycopg.connect(in_closed_home["postgres"]) as connection:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             assert connection.execute(f"SHOW {setting}").fetchone() == ("on",)
 
 
-def test_nothing_listens_on_the_network(home: Path) -> None:
-    with running(home, "--volatile"):
-        servers = [process(home, "postgres"), process(home, "valkey")]
-        assert [server.net_connections("inet") for server in servers] == [[], []]
+def test_nothing_listens_on_the_network(shared_home: Path) -> None:
+    found = [process(shared_home, "postgres"), process(shared_home, "valkey")]
+    assert [server.net_connections("inet") for server in found] == [[], []]
 
 
 def test_valkey_refuses_rather_than_forgets_when_it_is_full(servers: dict[str, str]) -> None:
@@ -97,34 +114,35 @@ def test_valkey_refuses_rather_than_forgets_when_it_is_full(servers: dict[str, s
         assert valkey.config_get("save") == {"save": ""}
 
 
-def test_the_log_of_the_database_holds_no_values(home: Path) -> None:
-    with running(home, "--volatile") as (_, urls), psycopg.connect(urls["postgres"], autocommit=True) as connection:
-        connection.execute("CREATE TABLE people (address text PRIMARY KEY)")
-        connection.execute("INSERT INTO people VALUES ('someone@example.org')")
+def test_the_log_of_the_database_holds_no_values(servers: dict[str, str], shared_home: Path) -> None:
+    with psycopg.connect(servers["postgres"], autocommit=True) as connection:
+        connection.execute("CREATE TEMPORARY TABLE loggers (address text PRIMARY KEY)")
+        connection.execute("INSERT INTO loggers VALUES ('logged@example.org')")
         with pytest.raises(psycopg.errors.UniqueViolation):
-            connection.execute("INSERT INTO people VALUES ('someone@example.org')")
-        log = (home / "logs" / "postgres.log").read_text()
-        assert "duplicate key" in log
-        assert "someone@example.org" not in log
+            connection.execute("INSERT INTO loggers VALUES ('logged@example.org')")
+    log = (shared_home / "logs" / "postgres.log").read_text()
+    assert 'duplicate key value violates unique constraint "loggers_pkey"' in log
+    assert "logged@example.org" not in log
 
 
 @root_only
-def test_root_runs_them_as_another_user_also_where_only_root_may_enter(closed_folder: Path) -> None:
-    home = closed_folder / "deeper" / ".bellwire"
-    with running(home) as (_, urls), psycopg.connect(urls["postgres"]) as connection:
+def test_root_runs_them_as_another_user_also_where_only_root_may_enter(
+    closed_folder: Path, closed_home: Path, in_closed_home: dict[str, str]
+) -> None:
+    with psycopg.connect(in_closed_home["postgres"]) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
-        for name in ("postgres", "valkey"):
-            assert process(home, name).uids() == (pwd.getpwnam("nobody").pw_uid,) * 3
+    for name in ("postgres", "valkey"):
+        assert process(closed_home, name).uids() == (pwd.getpwnam("nobody").pw_uid,) * 3
     assert (closed_folder.stat().st_mode & 0o777, closed_folder.stat().st_uid) == (0o700, 0)
-    assert ((home.parent.stat().st_mode & 0o022), home.parent.stat().st_uid) == (0, 0)
+    assert ((closed_home.parent.stat().st_mode & 0o022), closed_home.parent.stat().st_uid) == (0, 0)
 
 
 @root_only
-def test_nothing_is_kept_of_roots_power_but_to_read(closed_folder: Path) -> None:
-    with running(closed_folder / "home"):
-        status = Path(f"/proc/{process(closed_folder / 'home', 'postgres').pid}/status").read_text()
-        held = {line.split()[0]: int(line.split()[1], 16) for line in status.splitlines() if line.startswith("Cap")}
-        assert held["CapEff:"] == held["CapPrm:"] in {1 << 1, 1 << 2}
+@pytest.mark.usefixtures("in_closed_home")
+def test_nothing_is_kept_of_roots_power_but_to_read(closed_home: Path) -> None:
+    status = Path(f"/proc/{process(closed_home, 'postgres').pid}/status").read_text()
+    held = {line.split()[0]: int(line.split()[1], 16) for line in status.splitlines() if line.startswith("Cap")}
+    assert held["CapEff:"] == held["CapPrm:"] in {1 << 1, 1 << 2}
 
 
 @root_only
