@@ -82,13 +82,21 @@ def depends_on(plan: Plan, channel: str, declared: When | None, channels: Collec
 
 
 def judge(
-    only_if: OnlyIf, *, seen: bool, present: bool, age: float, grace: float, others: Mapping[str, Collection[str]]
+    only_if: OnlyIf,
+    *,
+    seen: bool,
+    since: float | None,
+    shown_at: float | None,
+    age: float,
+    grace: float,
+    others: Mapping[str, Collection[str]],
 ) -> Wait | Never | None:
     """Whether a delivery that is due goes out: None when it does.
 
     Args:
         seen: its notification was read, acknowledged or thrown away.
-        present: the recipient has a live connection now.
+        since: when the longest of the recipient's live connections began; None: there is none.
+        shown_at: when the notification was first written to a live connection or fetched, on the same clock.
         age: seconds since the delivery was made; `grace`: how long a live connection is given to be looked at.
         others: the statuses of the same notification's other deliveries, by channel.
     """
@@ -96,7 +104,7 @@ def judge(
         return Never(Reason.SEEN)
     match only_if:
         case OnlyIf.UNSEEN:
-            return _unseen(present, age, grace, others)
+            return _unseen(since, shown_at, age, grace, others)
         case OnlyIf.UNREAD:
             return None
         case OnlyIf.UNDELIVERED:
@@ -105,11 +113,13 @@ def judge(
             return Never(Reason.TOLD_OTHERWISE) if arrived or shown else None
 
 
-def _unseen(present: bool, age: float, grace: float, others: Mapping[str, Collection[str]]) -> Wait | Never | None:
+def _unseen(
+    since: float | None, shown_at: float | None, age: float, grace: float, others: Mapping[str, Collection[str]]
+) -> Wait | Never | None:
     """Shown and still there when the grace has passed counts as seen; a connection that broke meanwhile does not."""
     if age < grace:
-        return Wait(grace - age) if present or _has(others, "push", _ON_ITS_WAY) else None
-    if present and _has(others, "in_app", {DeliveryStatus.DELIVERED}):
+        return Wait(grace - age) if since is not None or _has(others, "push", _ON_ITS_WAY) else None
+    if since is not None and shown_at is not None and since <= shown_at:
         return Never(Reason.SEEN)
     return Never(Reason.TOLD_OTHERWISE) if _has(others, "push", _ARRIVED) else None
 

@@ -96,6 +96,8 @@ LEFT JOIN moved_addresses m ON m.tenant = c.tenant AND m.channel = c.channel AND
 _ONLY_IF: Final = """CASE WHEN c.only_if IS NOT NULL AND c.replayed_at IS NULL
                  AND (SELECT true FROM deliveries f WHERE f.folded_into = c.id LIMIT 1) IS NULL THEN jsonb_build_object(
            'only_if', c.only_if, 'seen', coalesce(n.read_at, n.ack_at, n.deleted_at) IS NOT NULL,
+           'shown_at', (SELECT extract(epoch FROM min(o.delivered_at)) FROM deliveries o
+               WHERE o.event_id = c.event_id AND o.notification_id = c.notification_id AND o.channel = 'in_app'),
            'age', extract(epoch FROM now() - greatest(c.created_at, e.send_at)),
            'others', (SELECT jsonb_object_agg(s.channel, s.statuses) FROM (
                SELECT o.channel, jsonb_agg(DISTINCT o.status) AS statuses FROM deliveries o
@@ -184,7 +186,7 @@ class Claim:
     rows: Sequence[Row[Any]]
     slots: Slots | None = None
     more: Mapping[str, More] = field(default_factory=dict)
-    present: frozenset[tuple[str, str]] = frozenset()
+    present: Mapping[tuple[str, str], float] = field(default_factory=dict)
     made: Mapping[str, Made] = field(default_factory=dict)
     event_types: Mapping[str, EventTypes] = field(default_factory=dict)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Row
@@ -23,11 +23,12 @@ def asks_for_presence(rows: Iterable[Row[Any]]) -> list[tuple[str, str]]:
     ]
 
 
-def look_at_condition(row: Row[Any], present: Collection[tuple[str, str]], grace: float) -> Verdict | None:
+def look_at_condition(row: Row[Any], present: Mapping[tuple[str, str], float], grace: float) -> Verdict | None:
     """What the condition of a delivery comes to; None when it has none or is to be sent.
 
     Args:
-        present: users with a live connection. Whoever is not among them counts as gone: rather told twice than never.
+        present: since when users have a live connection, in seconds since 1970. Whoever is not among them counts as
+            gone: rather told twice than never.
         grace: seconds that a live connection is given to be looked at.
     """
     if row.only_if is None:
@@ -35,7 +36,8 @@ def look_at_condition(row: Row[Any], present: Collection[tuple[str, str]], grace
     found = judge(
         OnlyIf(row.only_if["only_if"]),
         seen=row.only_if["seen"],
-        present=(row.tenant, row.user_id) in present,
+        since=present.get((row.tenant, row.user_id)),
+        shown_at=row.only_if["shown_at"],
         age=row.only_if["age"],
         grace=grace,
         others=row.only_if["others"] or {},

@@ -119,7 +119,7 @@ class Admission:
         row: Row[Any],
         order: tuple[Account, ...],
         now: datetime,
-        present: frozenset[tuple[str, str]],
+        present: Mapping[tuple[str, str], float],
         event_types: EventTypes,
     ) -> Parcel | Result:
         try:

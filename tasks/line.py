@@ -208,7 +208,7 @@ class Line:
         looks = self._sender.looks.look_up(connection, asking) if asking else {}
         return {tenant: look.event_types for tenant, look in looks.items()}
 
-    def _is_wanted(self, row: Row[Any], present: frozenset[tuple[str, str]], event_types: EventTypes) -> bool:
+    def _is_wanted(self, row: Row[Any], present: Mapping[tuple[str, str], float], event_types: EventTypes) -> bool:
         """Whether a delivery may carry others; one that nobody can look at carries none, and fails by itself later."""
         try:
             now, grace = datetime.now(UTC), self._sender.settings.seen_grace

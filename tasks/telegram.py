@@ -12,7 +12,7 @@ from config.settings import Settings, settings
 from models.engine import transaction
 from pipeline.inbox_reading import unread
 from pipeline.telegram import Answered, answer
-from tasks.live import show_unread
+from tasks.live import show_acknowledged, show_unread
 
 log = structlog.get_logger(__name__)
 
@@ -41,12 +41,14 @@ def take_update(update: object, *, account: str = "", own: Settings | None = Non
 
 
 def store(update: object, account: str = "") -> Answered | None:
-    """Do what an update asks for, in a transaction of its own, and show the new count of unread ones to the tabs of who
-    has taken something; what Telegram is to be told of it."""
+    """Do what an update asks for, in a transaction of its own, and show to open tabs who has taken what, and the new
+    count of unread ones to his own; what Telegram is to be told of it."""
     with transaction() as connection:
         answered = answer(connection, update, account=account)
         reader = None if answered is None else answered.read_by
         count = 0 if reader is None else unread(connection, tenant=reader[0], user_id=reader[1])
+    if answered is not None and answered.taken is not None:
+        show_acknowledged(*answered.taken)
     if reader is not None:
         show_unread(*reader, count)
     return answered

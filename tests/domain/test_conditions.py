@@ -77,34 +77,43 @@ def test_what_a_delivery_depends_on_follows_from_plan_and_route(
 
 SHOWN = {"in_app": ["delivered"]}
 STORED = {"in_app": ["sent"]}
+EARLY, LATE = 100.0, 200.0  # moments
 
 
 @pytest.mark.mission("C-8")
 @pytest.mark.parametrize(
-    ("seen", "present", "age", "others", "expected"),
+    ("seen", "since", "shown_at", "age", "others", "expected"),
     [
-        pytest.param(True, True, 1, SHOWN, Never(Reason.SEEN), id="read"),
-        pytest.param(True, False, 500, STORED, Never(Reason.SEEN), id="read-and-gone"),
-        pytest.param(False, False, 1, STORED, None, id="nobody-there"),
-        pytest.param(False, True, 1, STORED, Wait(119), id="somebody-there"),
-        pytest.param(False, True, 1, SHOWN, Wait(119), id="shown-just-now"),
-        pytest.param(False, True, 120, SHOWN, Never(Reason.SEEN), id="shown-and-still-there"),
-        pytest.param(False, False, 120, SHOWN, None, id="shown-and-dropped-in-between"),
-        pytest.param(False, True, 120, STORED, None, id="connected-and-never-shown"),
-        pytest.param(False, False, 1, {"push": ["queued"]}, Wait(119), id="a-push-is-on-its-way"),
-        pytest.param(False, False, 1, {"push": ["failed"]}, None, id="the-push-does-not-get-through"),
-        pytest.param(False, False, 120, {"push": ["sent"]}, Never(Reason.TOLD_OTHERWISE), id="pushed"),
+        pytest.param(True, EARLY, LATE, 1, SHOWN, Never(Reason.SEEN), id="read"),
+        pytest.param(True, None, None, 500, STORED, Never(Reason.SEEN), id="read-and-gone"),
+        pytest.param(False, None, None, 1, STORED, None, id="nobody-there"),
+        pytest.param(False, EARLY, None, 1, STORED, Wait(119), id="somebody-there"),
+        pytest.param(False, EARLY, LATE, 1, SHOWN, Wait(119), id="shown-just-now"),
+        pytest.param(False, EARLY, LATE, 120, SHOWN, Never(Reason.SEEN), id="shown-and-still-there"),
+        pytest.param(False, LATE, LATE, 120, SHOWN, Never(Reason.SEEN), id="shown-when-the-stream-began"),
+        pytest.param(False, None, EARLY, 120, SHOWN, None, id="shown-and-dropped-in-between"),
+        pytest.param(False, LATE, EARLY, 120, SHOWN, None, id="shown-on-a-stream-that-broke-and-back-on-another"),
+        pytest.param(False, EARLY, None, 120, STORED, None, id="connected-and-never-shown"),
+        pytest.param(False, None, None, 1, {"push": ["queued"]}, Wait(119), id="a-push-is-on-its-way"),
+        pytest.param(False, None, None, 1, {"push": ["failed"]}, None, id="the-push-does-not-get-through"),
+        pytest.param(False, None, None, 120, {"push": ["sent"]}, Never(Reason.TOLD_OTHERWISE), id="pushed"),
         pytest.param(
-            False, False, 120, {"push": ["dead_letter", "sent"]}, Never(Reason.TOLD_OTHERWISE), id="one-device"
+            False, None, None, 120, {"push": ["refused", "sent"]}, Never(Reason.TOLD_OTHERWISE), id="one-device"
         ),
-        pytest.param(False, False, 120, {"push": ["queued"]}, None, id="the-push-took-too-long"),
-        pytest.param(False, False, 120, {}, None, id="nothing-else"),
+        pytest.param(False, None, None, 120, {"push": ["queued"]}, None, id="the-push-took-too-long"),
+        pytest.param(False, None, None, 120, {}, None, id="nothing-else"),
     ],
 )
 def test_email_goes_to_who_is_not_there_and_to_who_dropped_in_between(
-    seen: bool, present: bool, age: float, others: dict[str, list[str]], expected: object
+    seen: bool,
+    since: float | None,
+    shown_at: float | None,
+    age: float,
+    others: dict[str, list[str]],
+    expected: object,
 ) -> None:
-    assert judge(OnlyIf.UNSEEN, seen=seen, present=present, age=age, grace=120, others=others) == expected
+    found = judge(OnlyIf.UNSEEN, seen=seen, since=since, shown_at=shown_at, age=age, grace=120, others=others)
+    assert found == expected
 
 
 @pytest.mark.mission("E-40")
@@ -122,4 +131,4 @@ def test_email_goes_to_who_is_not_there_and_to_who_dropped_in_between(
 def test_a_declared_condition_is_looked_at_once_when_its_time_has_come(
     only_if: OnlyIf, seen: bool, others: dict[str, list[str]], expected: object
 ) -> None:
-    assert judge(only_if, seen=seen, present=False, age=900, grace=120, others=others) == expected
+    assert judge(only_if, seen=seen, since=None, shown_at=None, age=900, grace=120, others=others) == expected

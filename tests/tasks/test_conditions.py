@@ -41,11 +41,11 @@ def route(process: Any, **body: Any) -> None:
         put_route(connection, tenant="acme", name="messages", body=whole, actor="cli")
 
 
-def be(process: Any, *, there: bool) -> None:
+def be(process: Any, *, there: bool, since: str = "2026-01-01T00:00:00.000Z") -> None:
     """u1 has a live connection, or has none any more."""
     with redis.Redis.from_url(process.child.sender.settings.redis_url.get_secret_value()) as client:
         key = presence_key("acme", "u1")
-        client.hset(key, "c1", json.dumps({"serverId": "a"})) if there else client.delete(key)
+        client.hset(key, "c1", json.dumps({"serverId": "a", "connectedAt": since})) if there else client.delete(key)
 
 
 def tell(process: Any, channel: str = "email") -> Any:
@@ -69,7 +69,9 @@ def let_time_pass(process: Any, seconds: int) -> None:
 
 def shown(process: Any) -> None:
     """As when the notification was written to a live connection."""
-    process.execute("UPDATE deliveries SET status = 'delivered' WHERE channel = 'in_app' AND status = 'sent'")
+    process.execute(
+        "UPDATE deliveries SET status = 'delivered', delivered_at = now() WHERE channel = 'in_app' AND status = 'sent'"
+    )
 
 
 @pytest.mark.mission("C-8")
@@ -95,6 +97,17 @@ def test_who_drops_in_between_gets_the_email_after_the_grace(u1: Any) -> None:
     shown(u1)
     be(u1, there=False)
     assert look(u1).status == "held"
+    let_time_pass(u1, 61)
+    assert look(u1).status == "sent"
+
+
+@pytest.mark.mission("C-8")
+def test_who_dropped_in_between_gets_the_email_even_if_he_is_back(u1: Any) -> None:
+    be(u1, there=True)
+    tell(u1)
+    shown(u1)
+    be(u1, there=False)
+    be(u1, there=True, since="2100-01-01T00:00:00.000Z")
     let_time_pass(u1, 61)
     assert look(u1).status == "sent"
 
