@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Final
+from unicodedata import category, normalize
 
 from domain.colour import ink_on, readable
 
@@ -17,7 +18,7 @@ DARK_PANEL: Final = "#36404d"  # the lightest of them
 SOFT: Final = "#5d6877"
 SEEN: Final = 1.3  # contrast of a button with the card around it; its words have READABLE
 
-_UNSAFE_IN_SENDERS: Final = re.compile(r"[<>\"\\@()\[\],;:]")
+_UNSAFE_IN_SENDERS: Final = re.compile(r"[<>\"\\@()\[\],;:]|=\?")  # the last begins an encoded word (RFC 2047)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ class Brand:
     @property
     def sender_name(self) -> str | None:
         """The name for the ``From`` of emails; None where mail programs could take it for more than a name."""
-        return None if not self.name or _UNSAFE_IN_SENDERS.search(self.name) else self.name
+        read = normalize("NFKC", self.name)  # a wide @ is one to whoever reads it
+        says_something = any(category(character)[0] not in "CZ" for character in read)
+        return self.name if says_something and not _UNSAFE_IN_SENDERS.search(read) else None
 
     @cached_property
     def shown(self) -> dict[str, Any]:

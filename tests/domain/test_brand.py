@@ -72,6 +72,11 @@ def test_a_template_is_told(brand: Brand, name: str, shown: Any) -> None:
         ("Bank <pay@example.org>", None),
         ('"Bank"', None),
         ("Bank, Ltd", None),
+        ("bank\uff20example.org", None),
+        ("bank\ufe6bexample.org", None),
+        ("Bank \uff1cpay\uff1e", None),
+        ("=?utf-8?q?bank=40example=2Eorg?=", None),
+        ("\ufeff\u200b", None),
     ],
 )
 def test_a_name_is_a_senders_name_only_if_no_mail_program_takes_it_for_more(name: str, said: str | None) -> None:
