@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -30,7 +31,10 @@ MOST_CUSTOMERS: Final = 1_000
 FAR_AWAY: Final = 32_503_680_000  # the year 3000: a token may name any number, a clock may not
 FETCH_PATIENCE: Final = 3.0  # seconds
 FRESH: Final = 300.0  # seconds that fetched keys are used without asking again
-PAUSE: Final = 5.0  # seconds between two questions, whatever key ids tokens name
+# However many unknown keys tokens name, no more than two questions in five seconds. Two and not one: whoever has just
+# asked still finds a key at once that was published a moment later.
+MOST_QUESTIONS: Final = 2
+PAUSE: Final = 5.0  # seconds
 
 
 class InvalidTokenError(Exception):
@@ -57,31 +61,43 @@ class PublishedKeys:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._keys: Mapping[str | None, jwt.PyJWK] = {}
-        self._fetched = self._asked = float("-inf")
+        self._keys: tuple[jwt.PyJWK, ...] = ()
+        self._fetched = float("-inf")
+        self._asked: deque[float] = deque(maxlen=MOST_QUESTIONS)
         self._lock = threading.Lock()
 
-    def find(self, key_id: str | None) -> jwt.PyJWK | None:
-        """The key of that id; None when it is not published. Blocks while keys are fetched."""
-        if key_id not in self._keys or monotonic() - self._fetched > FRESH:
-            with self._lock:
-                self._refresh(key_id)
-        return self._keys.get(key_id)
+    def find(self, key_id: str | None, algorithm: str) -> jwt.PyJWK | None:
+        """The key of that id for that algorithm; without an id the only one there is. Blocks while keys are fetched.
 
-    def _refresh(self, key_id: str | None) -> None:
+        None when it is not published, or when a token without an id may be of several.
+        """
+        if not self._knows(key_id, algorithm):
+            with self._lock:
+                if not self._knows(key_id, algorithm):  # or somebody else fetched it meanwhile
+                    self._refresh()
+        fitting = self._fitting(key_id, algorithm)
+        return fitting[0] if len(fitting) == 1 or (fitting and key_id is not None) else None
+
+    def _knows(self, key_id: str | None, algorithm: str) -> bool:
+        return monotonic() - self._fetched <= FRESH and bool(self._fitting(key_id, algorithm))
+
+    def _fitting(self, key_id: str | None, algorithm: str) -> list[jwt.PyJWK]:
+        return [key for key in self._keys if key.algorithm_name == algorithm and key_id in (None, key.key_id)]
+
+    def _refresh(self) -> None:
         now = monotonic()
-        known = key_id in self._keys and now - self._fetched <= FRESH  # somebody else fetched it meanwhile
-        if known or now - self._asked < PAUSE:
+        if len(self._asked) == MOST_QUESTIONS and now - self._asked[0] < PAUSE:
             return
-        self._asked = now
+        self._asked.append(now)
         try:
             answer = requests.get(self._url, timeout=FETCH_PATIENCE, allow_redirects=False)
             answer.raise_for_status()
             keys = jwt.PyJWKSet.from_dict(answer.json()).keys
         except (requests.RequestException, jwt.PyJWTError, ValueError, AttributeError) as error:
+            self._asked.append(monotonic())  # while it does not answer, once in the pause: everybody waits for that
             log.warning("token_keys_not_fetched", problem=type(error).__name__)
             return
-        self._keys = {key.key_id: key for key in keys if key.public_key_use in ("sig", None)}
+        self._keys = tuple(key for key in keys if key.public_key_use in ("sig", None))
         self._fetched = monotonic()
 
 
@@ -120,8 +136,8 @@ def _key(header: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
     algorithm = header.get("alg")
     if published is not None and algorithm in PUBLISHED_ALGORITHMS:
         key_id = header.get("kid")
-        key = published.find(key_id if isinstance(key_id, str) else None)
-        if key is None or key.algorithm_name != algorithm:
+        key = published.find(key_id if isinstance(key_id, str) else None, algorithm)
+        if key is None:
             raise InvalidTokenError("was signed with a key that is not published")
         return key, (algorithm,)
     if secret is not None:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from api.tokens import PublishedKeys
 from tests.api.test_access import bearer, is_problem
 from tests.support.api import JWT_SECRET, Api, running, token
 
@@ -84,14 +85,17 @@ def encoded(part: bytes) -> str:
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
-@pytest.fixture(scope="module")
-def platform() -> Iterator[Platform]:
+def serving() -> Iterator[Platform]:
     """A platform with two keys."""
     server = Platform()
     server.keys = [published(RSA, "one"), published(EC, "two"), published(NEW, "sealing", use="enc")]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     yield server
     server.shutdown()
+
+
+platform = pytest.fixture(serving, scope="module", name="platform")
+own = pytest.fixture(serving, name="own")
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +113,10 @@ def api(
         yield made
 
 
-@pytest.mark.parametrize(("key", "key_id", "algorithm"), [(RSA, "one", "RS256"), (EC, "two", "ES256")])
+@pytest.mark.parametrize(
+    ("key", "key_id", "algorithm"),
+    [(RSA, "one", "RS256"), (EC, "two", "ES256"), (RSA, None, "RS256"), (EC, None, "ES256")],
+)
 def test_a_token_signed_with_a_published_key_is_accepted(api: Api, key: Any, key_id: str, algorithm: str) -> None:
     assert bearer(api, signed(key, key_id, algorithm)).get("/v1/webhooks").status_code == 200
 
@@ -128,7 +135,7 @@ def test_our_own_secret_is_accepted_beside_them(api: Api) -> None:
         signed(NEW, "sealing", "RS256"),  # published for something else
         signed(RSA, "one", "RS256", exp=time.time() - 1),
         signed(RSA, "one", "RS256", aud="somebody else"),
-        signed(RSA, None, "RS256"),
+        signed(NEW, None, "RS256"),
         confused(),
     ],
 )
@@ -161,3 +168,31 @@ def test_a_new_key_is_found_without_a_restart(api: Api, platform: Platform) -> N
         answers.append(bearer(api, signed(NEW, "four", "RS256")).get("/v1/webhooks").status_code)
     assert answers[-1] == 200
     assert JWT_SECRET not in api.log.read_text()
+
+
+def test_a_key_that_is_published_a_moment_after_we_asked_is_found_at_once_and_unknown_ones_are_not_looked_for_again(
+    own: Platform,
+) -> None:
+    keys = PublishedKeys(own.url)
+    assert keys.find("one", "RS256") is not None
+    own.keys = [published(NEW, "four")]
+    assert keys.find("four", "RS256") is not None
+    assert keys.find("one", "RS256") is None
+    assert keys.find("five", "RS256") is None
+    assert own.asked == 2
+
+
+def test_a_platform_that_does_not_answer_is_asked_once_in_the_pause(own: Platform) -> None:
+    own.broken = True
+    keys = PublishedKeys(own.url)
+    assert [keys.find(name, "RS256") for name in ("one", "two", None)] == [None] * 3
+    assert own.asked == 1
+
+
+def test_a_token_without_a_key_id_is_of_nobody_while_two_keys_fit(own: Platform) -> None:
+    own.keys = [published(RSA, "one"), published(NEW, "two"), published(EC, "three")]
+    keys = PublishedKeys(own.url)
+    assert keys.find(None, "RS256") is None
+    found = keys.find(None, "ES256")
+    assert found is not None
+    assert found.key_id == "three"
