@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Any, Final
@@ -156,16 +155,21 @@ def _allowed(caller: Caller, role: str) -> Caller:
     return caller
 
 
-def _of_user(check: Callable[[Caller], bool]) -> Any:
-    """For addresses that users call: whoever is nobody gets the code that their clients know (D-19)."""
+def _of_user(role: str | None = None) -> Any:
+    """For addresses that users call: whoever is nobody gets the code that their clients know (D-19).
+
+    Args:
+        role: of keys that may call too; None for an address that is of no use to any key.
+    """
+    needed = "This needs a user's token" + (f", or a key with the role {role}." if role else ": an API key is no user.")
 
     def allowed(request: Request) -> Caller:
         try:
             caller = identify(request)
         except Problem as problem:
             raise unauthenticated(problem.detail, NO_USER) from None
-        if caller.user_id is None and not check(caller):
-            raise Problem(403, "bellwire.role_too_low", "This needs a user's token or a key of a higher role.")
+        if caller.user_id is None and not (role and caller.may(role)):
+            raise Problem(403, "bellwire.role_too_low", needed)
         return caller
 
     return Depends(allowed)
@@ -194,11 +198,11 @@ Publisher = Annotated[Caller, _at_least("publisher")]
 Operator = Annotated[Caller, _at_least("operator")]
 Admin = Annotated[Caller, _at_least("admin")]
 
-User = Annotated[Caller, _of_user(lambda _: False)]
+User = Annotated[Caller, _of_user()]
 """A user's token and nothing else: what is asked for is the user's own."""
 
-UserOrOperator = Annotated[Caller, _of_user(lambda caller: caller.may("operator"))]
+UserOrOperator = Annotated[Caller, _of_user("operator")]
 """A user's token, whatever its role; or a key of an operator."""
 
-UserOrAdmin = Annotated[Caller, _of_user(lambda caller: caller.may("admin"))]
+UserOrAdmin = Annotated[Caller, _of_user("admin")]
 """A user's token, whatever its role; or a key of an admin."""

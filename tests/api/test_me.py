@@ -120,7 +120,9 @@ def test_a_record_is_the_users_own(api: Api) -> None:
 @pytest.mark.parametrize("method", ["GET", "PATCH"])
 def test_a_key_has_no_record_and_nobody_has_none_either(api: Api, method: str) -> None:
     with api.client("admin") as admin, api.client(None) as nobody:
-        assert is_problem(admin.request(method, PATH, json={}), 403, "bellwire.role_too_low")
+        refused = admin.request(method, PATH, json={})
+        assert is_problem(refused, 403, "bellwire.role_too_low")
+        assert refused.json()["detail"] == "This needs a user's token: an API key is no user."
         assert is_problem(nobody.request(method, PATH, json={}), 401, "notifications_m.invalid_user_id")
 
 
