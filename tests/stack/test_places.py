@@ -11,6 +11,8 @@ import pytest
 import redis
 from kombu import Connection
 
+from config.settings import Settings
+from workers.stack.environment import generated
 from workers.stack.errors import StackError
 from workers.stack.places import Places
 
@@ -76,3 +78,13 @@ def test_the_broker_is_the_database_that_programs_take_unasked(servers: dict[str
         valkey.select(0)
         assert valkey.llen("asked_for_nothing") == 1
         valkey.delete("asked_for_nothing")
+
+
+def test_commands_know_that_the_running_stack_takes_only_tokens_that_are_signed_elsewhere(home: Path) -> None:
+    places, given = Places.of(home), Settings(_env_file=None, jwt_secret=None, jwt_jwks_url=None)
+    places.make()
+    places.note_published_keys("https://id.example.org/keys")
+    assert generated(places, given)["BELLWIRE_JWT_JWKS_URL"] == "https://id.example.org/keys"
+    assert "BELLWIRE_JWT_SECRET" not in generated(places, given)
+    places.note_published_keys(None)
+    assert generated(places, given).keys() == {"BELLWIRE_SECRET_KEY", "BELLWIRE_JWT_SECRET"}

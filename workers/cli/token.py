@@ -26,7 +26,9 @@ def token(
     customer: Annotated[
         list[str] | None, typer.Option(metavar="UUID", help="A customer's UUID; may be repeated.")
     ] = None,
-    role: Annotated[str | None, typer.Option(help="operator or admin; an ordinary user has none.")] = None,
+    role: Annotated[
+        str | None, typer.Option(help=f"{', '.join(ROLES[:-1])} or {ROLES[-1]}; an ordinary user has none.")
+    ] = None,
     hours: Annotated[float, typer.Option(min=0.01, max=8760, help="For how long it is good.")] = 24.0,
     json: JsonOption = False,
 ) -> None:
@@ -55,7 +57,7 @@ def token(
 def _signed(claims: dict[str, Any], settings: Settings) -> str:
     if settings.jwt_secret is None:
         raise StackError(
-            "Tokens are checked with the keys of BELLWIRE_JWT_JWKS_URL, so only their owner can sign one."
+            "Users' tokens are signed elsewhere: BELLWIRE_JWT_JWKS_URL names the keys that they are checked with."
             if settings.jwt_jwks_url
             else "BELLWIRE_JWT_SECRET is not set, so no token can be signed."
         )

@@ -25,12 +25,16 @@ def addresses(places: Places, given: Settings) -> dict[str, str]:
 
 
 def generated(places: Places, given: Settings) -> dict[str, str]:
-    """The secrets that nobody set, made at the first call."""
+    """The secrets that nobody set, made at the first call; and where users' tokens are signed, if elsewhere."""
     values = {}
     if not given.secret_key:
         values["BELLWIRE_SECRET_KEY"] = secret_key(places)
     if given.jwt_secret is None and given.jwt_jwks_url is None:
-        values["BELLWIRE_JWT_SECRET"] = jwt_secret(places)
+        # A token that is signed with a secret of ours is refused by a stack that was started with others' keys.
+        if url := places.published_keys:
+            values["BELLWIRE_JWT_JWKS_URL"] = url
+        else:
+            values["BELLWIRE_JWT_SECRET"] = jwt_secret(places)
     return values
 
 

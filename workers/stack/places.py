@@ -112,6 +112,19 @@ class Places:
         else:
             (self.run / "previews").unlink(missing_ok=True)
 
+    @property
+    def published_keys(self) -> str | None:
+        """Where the keys of users' tokens are, when the stack that was started last signs none itself."""
+        file = self.run / "jwks.url"
+        return file.read_text(encoding="utf-8") if file.exists() else None
+
+    def note_published_keys(self, url: str | None) -> None:
+        """Note it for commands: a token signed with a secret of ours would be refused."""
+        if url:
+            (self.run / "jwks.url").write_text(url, encoding="utf-8")
+        else:
+            (self.run / "jwks.url").unlink(missing_ok=True)
+
     def leave(self) -> None:
         """Remove the folder of the sockets if it lies outside the home; the stack has stopped."""
         if self.sockets != self.run:

@@ -109,6 +109,7 @@ class Stack:
     def say_where(self, url: str, *, demo: bool) -> None:
         """What a person wants to know next, before the line that programs wait for."""
         tenant = "demo" if demo else "default"
+        self.terminal.say("inbox", f"{url}/inbox (asks for a user's token; `bellwire token` signs one)")
         self.terminal.say("docs", f"{url}/docs")
         self.terminal.say("key", f"{self.places.home / 'admin.key'} (admin of the tenant {tenant})")
         self.terminal.say("addresses", "`bellwire env` prints those of the database, the broker and Redis")
@@ -201,6 +202,7 @@ def _stack(places: Places, settings: Settings) -> Iterator[Stack]:
 def _tell_children(places: Places, settings: Settings, url: str, *, demo: bool) -> None:
     """Put what was found out or made here into the environment, where the children's settings look."""
     given = settings.model_fields_set
+    places.note_published_keys(None if settings.jwt_secret else settings.jwt_jwks_url)
     os.environ.update(generated(places, settings))
     os.environ["BELLWIRE_HOME"] = str(places.home)
     os.environ["BELLWIRE_PORT"] = url.rsplit(":", 1)[1]
