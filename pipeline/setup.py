@@ -67,6 +67,8 @@ def ensure_tenant(connection: Connection, tenant: str, actor: str | None = None)
         InvalidInputError: it cannot be the name of a tenant.
     """
     check_text(tenant, "tenant")
+    if any(map(str.isspace, tenant)) and connection.execute(FIND_TENANT, {"tenant": tenant}).first() is None:
+        raise InvalidInputError("tenant", "must not contain blanks")
     made = connection.execute(ENSURE_TENANT, {"tenant": tenant}).first() is not None
     if made and actor is not None:
         record(connection, tenant=tenant, actor=actor, action="tenant.create", subject=tenant)

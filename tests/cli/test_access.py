@@ -26,10 +26,18 @@ def test_a_new_key_is_alone_on_the_last_line_and_works(bellwire: Any) -> None:
 
 def test_a_key_for_a_new_tenant_makes_the_tenant_and_says_so(bellwire: Any) -> None:
     said = bellwire("keys", "create", "--tenant", "fresh", "--role", "admin")
-    assert "Tenant fresh is new." in said.out
+    assert said.err == "Tenant fresh is new.\n"
     answer = bellwire("keys", "create", "--tenant", "fresh", "--role", "admin", "--json").json
     assert answer.keys() == {"id", "tenant", "role", "key"}
     assert len(bellwire("keys", "list", "--tenant", "fresh", "--json").json["keys"]) == 2
+
+
+@pytest.mark.parametrize("name", ["a b", " acme", "a\tb", ""])
+def test_a_name_that_only_a_slip_can_be_makes_no_tenant(bellwire: Any, name: str) -> None:
+    said = bellwire("keys", "create", "--tenant", name, "--role", "admin")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("tenant: must not ")
+    assert bellwire("keys", "list").out.strip() == "There are no keys."
 
 
 def test_a_revoked_key_works_no_more_and_is_listed_as_revoked(bellwire: Any) -> None:
@@ -94,4 +102,4 @@ def test_without_a_secret_of_ours_no_token_can_be_signed(bellwire: Any, monkeypa
     assert "BELLWIRE_JWT_SECRET is not set" in bellwire("token", "--tenant", "acme", "--user", "u1").err
     monkeypatch.setenv("BELLWIRE_JWT_JWKS_URL", "https://id.example.org/keys")
     settings.cache_clear()
-    assert "only their owner can sign one" in bellwire("token", "--tenant", "acme", "--user", "u1").err
+    assert "signed elsewhere" in bellwire("token", "--tenant", "acme", "--user", "u1").err

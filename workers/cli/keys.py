@@ -27,11 +27,11 @@ def create(
     with database() as connection:
         is_new = ensure_tenant(connection, tenant, ACTOR)
         new = create_key(connection, tenant=tenant, role=role, actor=ACTOR)
+    if is_new:
+        typer.echo(f"Tenant {tenant} is new.", err=True)
     if json:
         print_json({"id": new.id, "tenant": tenant, "role": role, "key": new.key})
         return
-    if is_new:
-        say(f"Tenant {tenant} is new.")
     say(f"Key {new.id}, {role} of {tenant}. It is shown this once:")
     typer.echo(new.key)
 
