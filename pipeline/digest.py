@@ -36,7 +36,8 @@ MOST_ROWS: Final = 20_000  # of these; whoever has no room waits for the next ro
 # part. It is given back with the end of the transaction, however that ends.
 ALONE: Final = text("SELECT pg_try_advisory_xact_lock(hashtextextended('bellwire.digest', 0))")
 
-# Of emails that are gathered for some minutes the first one that is due takes those after it along.
+# Of emails that are gathered for some minutes the first one that is due takes those after it along, but for those that
+# may stay unread until then.
 TAKE: Final = text(f"""
 WITH due AS MATERIALIZED (
     SELECT DISTINCT tenant, user_id, channel, address, reason FROM (
@@ -46,7 +47,8 @@ held AS MATERIALIZED (
     SELECT one.*, together = count(*) OVER (PARTITION BY tenant, user_id, channel, address, reason) AS is_whole FROM (
         SELECT h.*, count(*) OVER (PARTITION BY h.tenant, h.user_id, h.channel, h.address, h.reason) AS together
         FROM due JOIN holds h ON h.tenant = due.tenant AND h.user_id = due.user_id AND h.channel = due.channel
-            AND h.address = due.address AND h.reason = due.reason AND (h.release_at <= now() OR h.reason = 'batch')
+            AND h.address = due.address AND h.reason = due.reason AND (
+                h.release_at <= now() OR (h.reason = 'batch' AND coalesce(h.not_before <= now(), true)))
         ORDER BY h.tenant, h.user_id, h.channel, h.address, h.reason LIMIT :rows) AS one
 )
 SELECT d.id::text, h.tenant, h.user_id, h.channel, h.address, h.reason, h.release_at, h.is_whole, d.created_at,

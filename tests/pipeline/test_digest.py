@@ -299,6 +299,17 @@ def test_emails_of_a_staged_plan_go_out_with_the_first_that_is_due(ana: Any) -> 
     assert sorted(row.status for row in emails(ana)) == ["cancelled", "queued"]
 
 
+def test_what_may_stay_unread_for_some_time_is_not_taken_along_before(ana: Any) -> None:
+    route_staged(ana)
+    _, second = ana.publish(certificate("a"), certificate("b"))
+    later = "UPDATE holds SET not_before = now() + interval '1 hour' FROM deliveries d"
+    ana.execute(f"{later} WHERE d.id = delivery_id AND d.event_id = :event", event=second)
+    ana.execute("UPDATE holds SET release_at = now() WHERE not_before IS NULL")
+    assert len(gathered(ana).due["email"]) == 1
+    assert [row[1:] for row in emails(ana)] == [("queued", "released", None), ("held", "batch", None)]
+    assert gathered(ana) == Gathered()
+
+
 def test_emails_that_gather_others_wait_for_no_night_that_is_taken_back(ana: Any) -> None:
     route_staged(ana)
     begins, ends = (datetime.now(UTC) + timedelta(minutes=minutes) for minutes in (2, 500))
