@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.errors import not_found
@@ -54,6 +55,12 @@ class Asset:
     content: bytes
     kind: str
     number: str
+
+
+@router.api_route("/", methods=LOOK)
+def go_in() -> Response:
+    """Whoever types the bare address is a person; programs know where they want to go."""
+    return RedirectResponse("/inbox", 307)
 
 
 @router.api_route("/inbox", methods=LOOK)

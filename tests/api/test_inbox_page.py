@@ -14,6 +14,11 @@ STATIC = Path(__file__).parents[2] / "api" / "static"
 COMPONENT = "/static/bellwire-inbox.js"
 
 
+def test_the_bare_address_leads_to_the_inbox(api: Api) -> None:
+    answer = requests.get(f"{api.url}/", allow_redirects=False, timeout=5)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/inbox")
+
+
 def test_the_page_loads_nothing_of_others_and_is_shown_in_no_frame(api: Api) -> None:
     answer = requests.get(f"{api.url}/inbox", timeout=5)
 

@@ -126,6 +126,7 @@ NEEDS: Final[dict[str, Need]] = {
     "GET /metrics": Need("anyone"),
     "GET /openapi.json": Need("anyone"),
     "GET /docs": Need("anyone"),
+    "GET /": Need("anyone", but=(307,)),
     "GET /inbox": Need("anyone"),
     "GET /static/{name}": Need("anyone", path="/static/bellwire-inbox.js"),
     "GET /u/{token}": Need("anyone", path="/u/forged", but=(404,)),
