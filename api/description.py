@@ -24,7 +24,11 @@ from pipeline.envelope import EventIn
 router = APIRouter(include_in_schema=False)
 
 PAGE: Final = Path(__file__).with_name("docs.html")
-ABOUT: Final = "Events in, the right people told over the right channels, nothing lost, and anybody can see why."
+ABOUT: Final = (
+    "Events in, the right people told over the right channels, nothing lost, and anybody can see why. "
+    "Who may call what: docs/access.md. Beside Server-Sent Events there are a WebSocket, /v1/notifications/ws, and "
+    "Socket.IO, /socket.io/, for which OpenAPI has no words: docs/live.md."
+)
 PROBLEM: Final = {
     "type": "object",
     "description": (

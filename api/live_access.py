@@ -15,11 +15,13 @@ from redis import Redis, RedisError
 from starlette.requests import HTTPConnection
 
 from api.access import NO_USER, unauthenticated
-from api.errors import Problem
+from api.errors import Problem, invalid
 from api.hub import Listener
 from api.tokens import InvalidTokenError, verified
 from config.connections import redis_client
+from config.fields import check_text
 from config.settings import settings
+from domain.errors import InvalidInputError
 from models.scope import transaction_of
 from pipeline.setup import FIND_TENANT, KEY_PREFIX
 
@@ -99,6 +101,19 @@ def start_number(connection: HTTPConnection) -> int | None:
                 return int(given)
             raise Problem(400, "bellwire.invalid_input", f"{name}: must be a whole number of 0 or more", field=name)
     return None
+
+
+def device_of(connection: HTTPConnection) -> str | None:
+    """What the client calls its device, in ``?device_id=``.
+
+    Raises:
+        Problem: 400, nobody could read it.
+    """
+    given = connection.query_params.get("device_id", "").strip()
+    try:
+        return check_text(given, "device_id") if given else None
+    except InvalidInputError as error:
+        raise invalid(error.field, error.problem) from None
 
 
 def _redeemed(ticket: str) -> Listener:

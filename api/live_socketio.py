@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from api.errors import Problem, database_away
 from api.hub import EXPIRED, SLOW, Connection, DrainingError, End, TooManyConnectionsError
 from api.live import Live
-from api.live_access import listener_of, start_number
+from api.live_access import device_of, listener_of, start_number
 from api.live_follow import begin, cut, follow
 from api.live_frames import INVALID, Shown, greeting, unread_count
 from api.live_socketio_auth import with_auth
@@ -193,13 +193,8 @@ async def _opened(scope: Scope, auth: Any, live: Live) -> tuple[Connection, int]
     """The connection that is shown what comes, and how many notifications are unread."""
     handshake = HTTPConnection(with_auth(scope, auth))
     listener = await run_in_threadpool(listener_of, handshake)
-    after = start_number(handshake)
-    connection = Connection(
-        listener,
-        "socketio",
-        device_id=handshake.query_params.get("device_id"),
-        user_agent=handshake.headers.get("user-agent"),
-    )
+    after, device = start_number(handshake), device_of(handshake)
+    connection = Connection(listener, "socketio", device_id=device, user_agent=handshake.headers.get("user-agent"))
     try:
         live.hub.add(connection)
     except TooManyConnectionsError:

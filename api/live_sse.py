@@ -14,9 +14,10 @@ from starlette.types import Receive, Scope, Send
 from api.errors import Problem
 from api.hub import CLOSED, SLOW, Connection, DrainingError, TooManyConnectionsError
 from api.live import Live
-from api.live_access import listener_of, start_number
+from api.live_access import device_of, listener_of, start_number
 from api.live_follow import begin, cut, follow
 from api.live_frames import HEARTBEAT, Shown, opening, unread_count
+from config.fields import NAME_LENGTH
 
 router = APIRouter(tags=["live"])
 
@@ -44,6 +45,12 @@ PARAMETERS: Final[dict[str, Any]] = {
         {"name": "ticket", "in": "query", "schema": {"type": "string"}, "description": "Instead of a token: a ticket."},
         {"name": "since", "in": "query", "schema": {"type": "integer"}, "description": "As Last-Event-ID."},
         {
+            "name": "device_id",
+            "in": "query",
+            "schema": {"type": "string", "maxLength": NAME_LENGTH},
+            "description": "What the client calls its device, for whoever asks who is connected.",
+        },
+        {
             "name": "Last-Event-ID",
             "in": "header",
             "schema": {"type": "integer"},
@@ -58,16 +65,13 @@ async def stream(request: Request) -> Response:
     """The user's notifications as they appear, as Server-Sent Events, for as long as the client stays.
 
     Notifications have no `event:` line; counts of unread ones are `unread_count`, system messages `broadcast`.
+
+    The same stream is at `/v1/notifications/ws` as a WebSocket and at `/socket.io/` for Socket.IO: see `docs/live.md`.
     """
     live: Live = request.app.state.live
     listener = await run_in_threadpool(listener_of, request)
-    after = start_number(request)
-    connection = Connection(
-        listener,
-        "sse",
-        device_id=request.query_params.get("device_id"),
-        user_agent=request.headers.get("user-agent"),
-    )
+    after, device = start_number(request), device_of(request)
+    connection = Connection(listener, "sse", device_id=device, user_agent=request.headers.get("user-agent"))
     try:
         live.hub.add(connection)
     except TooManyConnectionsError:

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocketDisconnect
 from api.errors import Problem
 from api.hub import CLOSED, RESTART, SLOW, TROUBLE, Connection, DrainingError, End, TooManyConnectionsError
 from api.live import Live
-from api.live_access import SUBPROTOCOL, listener_of, start_number
+from api.live_access import SUBPROTOCOL, device_of, listener_of, start_number
 from api.live_follow import begin, cut, follow
 from api.live_frames import INVALID, Shown, acknowledged, unread_count
 
@@ -29,6 +29,7 @@ PATIENCE: Final = 5.0  # seconds for a last word to somebody who may not read
 UNAUTHENTICATED: Final = End(1008, "Authentication required")
 TOO_MANY: Final = End(1008, "Too many connections")
 BAD_START: Final = End(1008, "since must be a whole number")
+BAD_DEVICE: Final = End(1008, "device_id must have at most 255 characters, none of them control characters")
 TOO_BIG: Final = End(1009, "Message too big")
 LIVES: Final = ("ping", "pong")
 
@@ -75,12 +76,11 @@ async def _open(websocket: WebSocket, live: Live) -> Connection:
         after = start_number(websocket)
     except Problem:
         raise _NotOpenedError(BAD_START) from None
-    connection = Connection(
-        listener,
-        "websocket",
-        device_id=websocket.query_params.get("device_id"),
-        user_agent=websocket.headers.get("user-agent"),
-    )
+    try:
+        device = device_of(websocket)
+    except Problem:
+        raise _NotOpenedError(BAD_DEVICE) from None
+    connection = Connection(listener, "websocket", device_id=device, user_agent=websocket.headers.get("user-agent"))
     try:
         live.hub.add(connection)
     except TooManyConnectionsError:

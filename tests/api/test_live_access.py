@@ -115,6 +115,15 @@ def test_a_number_to_go_on_after_must_be_one(api: Api, browser: Browser, number:
     assert browser.ws(api.url, "ana", query=f"?since={number}", opened=False).await_end().code == 1008
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "%00"])
+def test_a_device_has_a_name_that_people_can_read(api: Api, browser: Browser, name: str) -> None:
+    api.key("admin")
+    with api.user("ana") as client:
+        answer = client.get(f"{SSE}?device_id={name}")
+    assert (answer.status_code, answer.json()["field"]) == (400, "device_id")
+    assert browser.ws(api.url, "ana", query=f"?device_id={name}", opened=False).await_end().code == 1008
+
+
 @pytest.mark.mission("E-5")
 @pytest.mark.mission("E-6")
 @pytest.mark.mission("E-7")
