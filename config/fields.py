@@ -31,11 +31,10 @@ def check_text(value: object, at: str, *, length: int = NAME_LENGTH) -> str:
         raise InvalidInputError(at, "must not be empty nor begin or end with a blank")
     if len(value) > length:
         raise InvalidInputError(at, f"must have at most {length} characters")
-    if any(
-        ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 or "\ud800" <= character <= "\udfff"
-        for character in value
-    ):
+    if any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in value):
         raise InvalidInputError(at, "must not contain control characters")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidInputError(at, "must not contain half of a surrogate pair")
     return value
 
 

@@ -291,6 +291,8 @@ def in_words(kind: str, message: str) -> str:
             return "must be a JSON object"
         case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
             return "must be a whole number"
+        case "uuid_parsing" | "uuid_type":
+            return "must be a UUID"
         case "string_pattern_mismatch" | "string_unicode":
             return "has characters that are not allowed"
         case _:
