@@ -22,6 +22,8 @@ Person = tuple[str, str]
 
 Framing = Literal["sse", "websocket", "socketio"]
 
+KINDS: Final = ("notification", "acknowledged", "unread_count", "broadcast")
+
 # Of a connection: what waits beyond this many is not kept but read from the database when the connection gets to it.
 MOST_WAITING: Final = 100
 
@@ -90,7 +92,7 @@ class Connection:
     id: str = field(default_factory=lambda: str(uuid4()))
     connected_at: str = field(default_factory=moment)
     last_ping: float = field(default_factory=time)
-    subscriptions: set[str] = field(default_factory=lambda: {"notification", "unread_count", "broadcast"})
+    subscriptions: set[str] = field(default_factory=lambda: set(KINDS))
     last: int = 0
     behind: bool = False
     ended: End | None = None
@@ -104,7 +106,7 @@ class Connection:
         if self.ended is not None or not self._sees(shown):
             return
         if len(self._waiting) >= MOST_WAITING:
-            self._waiting = deque(one for one in self._waiting if one.sequence is None)
+            self._waiting = deque(one for one in self._waiting if one.sequence is None and one.kind != "acknowledged")
             self.behind = True
             if len(self._waiting) >= MOST_WAITING:
                 self.end(SLOW)
@@ -153,7 +155,7 @@ class Connection:
 
     def _sees(self, shown: Shown) -> bool:
         # A notification that may not be seen still has a number, without which there would seem to be a gap.
-        return shown.kind not in ("notification", "unread_count", "broadcast") or shown.kind in self.subscriptions
+        return shown.kind not in KINDS or shown.kind in self.subscriptions
 
 
 class Hub:
@@ -214,6 +216,9 @@ class Hub:
         if message.get("targetServerId") not in (None, self.server_id):
             return
         tenant: str = message["tenant"]
+        if "acknowledged" in message:
+            self._show_acknowledged(tenant, message)
+            return
         user_id: str | None = message.get("userId")
         shown = _content(channel, message)
         if shown is not None:
@@ -255,6 +260,14 @@ class Hub:
     def by_framing(self) -> Counter[str]:
         """How many connections there are of each kind."""
         return Counter(connection.framing for connection in self._connections.values())
+
+    def _show_acknowledged(self, tenant: str, message: Mapping[str, Any]) -> None:
+        for user_id, notification_id, customer_id in message["notifications"]:
+            if connections := self._people.get((tenant, user_id)):
+                data = {"id": notification_id, **message["acknowledged"]}
+                shown = Shown("acknowledged", data, customer=customer_id)
+                for connection in connections:
+                    connection.show(shown)
 
     def _of(self, tenant: str, user_id: str | None) -> Iterable[Connection]:
         """A user's connections, or the whole tenant's for None."""

@@ -23,7 +23,7 @@ from pipeline.language import SPOKEN, speaking
 from pipeline.links import ExpiredLinkError, LinkError, read_acknowledge, read_unsubscribe
 from pipeline.unsubscribe import Offer, offer, unsubscribe
 from pipeline.wording import label, moment, sentence
-from tasks.live import show_unread
+from tasks.live import show_acknowledged, show_unread
 
 # They are for people and for mailbox providers, not for programs that call us: docs/unsubscribe.md describes them.
 router = APIRouter(include_in_schema=False)
@@ -105,12 +105,14 @@ def follow_acknowledge(request: Request, token: str, form: Form, asked: Asked) -
     note = form.get("note", "").replace("\r\n", "\n").strip() or None
     with transaction_of(link.tenant) as connection:
         told, taken = acknowledge_by_link(connection, link, note=note, remote=_remote(request))
-        reader = told.user_id if told is not None and taken else None
+        reader = told.user_id if told is not None and taken is not None else None
         count = 0 if reader is None else unread(connection, tenant=link.tenant, user_id=reader)
+    if taken is not None:
+        show_acknowledged(link.tenant, taken)
     if reader is not None:
         show_unread(link.tenant, reader, count)  # who takes it has read it
     with speaking(asked):
-        return _acknowledge_page(told, just_now=taken)
+        return _acknowledge_page(told, just_now=taken is not None)
 
 
 def _unsubscribe_page(found: Offer, *, done: bool, whole_group: bool) -> Response:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from pipeline.inbox import Frame
 
-Kind = Literal["notification", "unread_count", "broadcast", "error", "pong"]
+Kind = Literal["notification", "acknowledged", "unread_count", "broadcast", "error", "pong"]
 
 HEARTBEAT: Final = b": heartbeat\n\n"
 INVALID: Final = "Invalid message format"
@@ -24,11 +24,14 @@ class Shown:
         customer: the customer it is about; those who may not see that customer do not get it.
     """
 
-    def __init__(self, kind: Kind, data: Mapping[str, Any], sequence: int | None = None) -> None:
+    def __init__(
+        self, kind: Kind, data: Mapping[str, Any], sequence: int | None = None, customer: str | None = None
+    ) -> None:
         self.kind = kind
         self.data = data
         self.sequence = sequence
-        customer = data.get("customer_id") if kind == "notification" else None
+        if kind == "notification":
+            customer = data.get("customer_id")
         self.customer: str | None = str(customer).lower() if customer else None
 
     @classmethod

@@ -28,7 +28,7 @@ from pipeline.inbox_reading import (
     read_notification,
     unread,
 )
-from tasks.live import show_unread
+from tasks.live import show_acknowledged, show_unread
 
 router = APIRouter(tags=["notifications"])
 
@@ -214,6 +214,7 @@ def _acknowledged(caller: Caller, notification_id: str, body: Any) -> dict[str, 
         )
     if taken is None:
         raise not_found("notification", NOT_FOUND)
+    show_acknowledged(caller.tenant, taken)
     if caller.user_id is not None:
         _show_unread(caller)  # who takes it has read it
     return taken.notification

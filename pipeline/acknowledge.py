@@ -60,8 +60,17 @@ FROM (SELECT id FROM notifications
       WHERE event_id = ANY(cast(:events AS uuid[])) AND tenant || '' = :tenant AND ack_at IS NULL
         AND (id = cast(:id AS uuid) OR cast(:user_id AS text) = '' OR user_id = :user_id)
       ORDER BY id FOR NO KEY UPDATE) untaken
-WHERE n.id = untaken.id RETURNING n.id::text
+WHERE n.id = untaken.id RETURNING n.id::text, n.user_id, n.customer_id::text
 """)
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A notification in a user's inbox that says now who took the issue."""
+
+    id: str
+    user_id: str
+    customer_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +80,12 @@ class Acknowledged:
     Attributes:
         notification: N as it is now.
         just_now: whether this call took it; False: somebody was faster, and nothing changed.
+        marked: what says now who took it, in whose inbox ever it is; empty unless `just_now`.
     """
 
     notification: dict[str, Any]
     just_now: bool
+    marked: tuple[Marked, ...] = ()
 
 
 def acknowledge(
@@ -106,16 +117,18 @@ def acknowledge(
     if found is None or (everyone is None and found.user_id != by_user_id):
         return None
     issue = connection.execute(LOCK_ISSUE, {"tenant": tenant, "fingerprint": found.fingerprint}).scalar()
-    after = None
+    taken = None
     if found.ack_at is None:
         for_all = found.user_id is None or (found.audience == "admin" if everyone is None else everyone)
         whom = EVERYONE if for_all else found.user_id
-        after = _take(connection, tenant, found, issue, whom, by_user_id, note)
-        if after is not None:
+        taken = _take(connection, tenant, found, issue, whom, by_user_id, note)
+        if taken is not None:
             subject, action = found.id, "issue.acknowledge"
+            after, _ = taken
             record(connection, tenant=tenant, actor=actor, action=action, subject=subject, after=after, remote=remote)
     now = _find(connection, tenant, notification_id)
-    return None if now is None else Acknowledged(notification_of(now), after is not None)
+    marked = () if taken is None else taken[1]
+    return None if now is None else Acknowledged(notification_of(now), taken is not None, marked)
 
 
 def _check_note(note: str | None) -> None:
@@ -137,8 +150,8 @@ def _find(connection: Connection, tenant: str, notification_id: str) -> Row[Any]
 
 def _take(
     connection: Connection, tenant: str, found: Row[Any], issue: str | None, whom: str, by: str, note: str | None
-) -> dict[str, Any] | None:
-    """Withdraw, mark and silence. What the audit says of it; None when somebody was faster.
+) -> tuple[dict[str, Any], tuple[Marked, ...]] | None:
+    """Withdraw, mark and silence. What the audit says of it and what was marked; None when somebody was faster.
 
     Deliveries before notifications, as settling locks them.
     """
@@ -147,14 +160,15 @@ def _take(
     events = current if ongoing else [found.event_id]
     withdrawn = withdraw_issue(connection, tenant, events, Reason.ACKNOWLEDGED, whom or None)
     values = {"tenant": tenant, "id": found.id, "by": by, "note": note, "user_id": whom}
-    marked = connection.execute(MARK, {**values, "events": events}).scalars().all()
-    if found.id not in marked:
+    marked = connection.execute(MARK, {**values, "events": events}).all()
+    if found.id not in {one.id for one in marked}:
         return None
     if ongoing:
         # An issue that is over, or whose events are never folded, has nothing to come that could be kept silent.
         silence = {**values, "fingerprint": found.fingerprint, "seconds": settings().ack_ttl}
         connection.execute(SILENCE, silence)
-    return {"by": by, "event_id": found.event_id, "everyone": whom == EVERYONE, "withdrawn": withdrawn}
+    after = {"by": by, "event_id": found.event_id, "everyone": whom == EVERYONE, "withdrawn": withdrawn}
+    return after, tuple(Marked(*one) for one in marked if one.user_id is not None)
 
 
 def _current(connection: Connection, tenant: str, latest: str | None) -> list[str]:

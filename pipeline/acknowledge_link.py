@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
-from pipeline.acknowledge import acknowledge
+from pipeline.acknowledge import Acknowledged, acknowledge
 from pipeline.links import Acknowledge
 
 ACTOR: Final = "acknowledge link"
@@ -50,18 +50,19 @@ def read_told(connection: Connection, link: Acknowledge) -> Told | None:
 
 def acknowledge_by_link(
     connection: Connection, link: Acknowledge, *, note: str | None, remote: str | None = None
-) -> tuple[Told | None, bool]:
+) -> tuple[Told | None, Acknowledged | None]:
     """Take the issue as whoever was told would. If somebody took it before, nothing changes.
 
     Returns:
-        The notification as it is now, None when it was deleted; and whether it was taken just now.
+        The notification as it is now, None when it was deleted; and what came of it, None when nothing was
+        taken just now.
 
     Raises:
         InvalidInputError: on ``note``.
     """
     found = _find(connection, link)
     if found is None:
-        return None, False
+        return None, None
     by = found.recipient if found.user_id is None else found.user_id
     taken = acknowledge(
         connection,
@@ -73,7 +74,7 @@ def acknowledge_by_link(
         actor=ACTOR,
         remote=remote,
     )
-    return read_told(connection, link), taken is not None and taken.just_now
+    return read_told(connection, link), taken if taken is not None and taken.just_now else None
 
 
 def _find(connection: Connection, link: Acknowledge) -> Row[Any] | None:

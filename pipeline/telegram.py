@@ -62,10 +62,12 @@ class Answered:
 
     Attributes:
         read_by: tenant and user, who has read a notification by taking it; None: nobody has.
+        taken: tenant and what came of it, when an issue was taken.
     """
 
     calls: tuple[Call, ...]
     read_by: tuple[str, str] | None = None
+    taken: tuple[str, Acknowledged] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ def _answer_press(connection: Connection, press: _Press, account: str) -> Answer
     found = _find(connection, press, account)
     if found is None:
         return Answered((_toast(press, NOT_KNOWN),))
+    taken = None
     if found.ack_at is None:
         taken = _take(connection, found, press)
         if taken is None:
@@ -123,7 +126,8 @@ def _answer_press(connection: Connection, press: _Press, account: str) -> Answer
         said = gettext("Acknowledged.") if ours else gettext("Already acknowledged by %(name)s.", name=name)
     reader = found.presser or found.user_id if ours else None
     read_by = None if reader is None else (found.tenant, reader)
-    return Answered((_toast(press, said), *_without_button(press, words)), read_by)
+    calls = (_toast(press, said), *_without_button(press, words))
+    return Answered(calls, read_by, None if taken is None else (found.tenant, taken))
 
 
 def _find(connection: Connection, press: _Press, account: str) -> Row[Any] | None:

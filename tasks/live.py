@@ -55,7 +55,7 @@ def show_unread(tenant: str, user_id: str, unread: int) -> None:
 
 def show_acknowledged(tenant: str, taken: Acknowledged) -> None:
     """Publish who took an issue to all who were told of it, so that no second one takes it; nothing unless it was
-    taken just now. An issue may concern thousands, so many go in one message, and who is not there costs nothing more."""
+    taken just now. An issue may concern thousands: many go in one message, and nobody asks who is there."""
     said = {name: taken.notification[name] for name in ("ack_by_user_id", "ack_at", "ack_note", "status")}
     concerned = [[one.user_id, one.id, one.customer_id] for one in _newest(taken.marked)]
     messages = [concerned[start : start + MOST_TOGETHER] for start in range(0, len(concerned), MOST_TOGETHER)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
+import redis
 from sqlalchemy import text
 
 from channels.breaker import FAIL_MAX, Breakers
@@ -13,6 +15,7 @@ from config.connections import redis_client
 from config.settings import settings
 from models.engine import transaction
 from pipeline.ledger import read_event
+from tasks import live
 
 
 def notification(event_id: str, recipient: str) -> dict[str, Any]:
@@ -224,6 +227,19 @@ def test_an_issue_is_taken_by_its_event_for_everyone(bellwire: Any, work: Any) -
     assert notification(event_id, "bo")["ack_by_user_id"] == "ada"
     again = bellwire("ack", event_id, "--by", "bo", "--json").json
     assert (again["ack_by_user_id"], again["ack_note"]) == ("ada", "I renew it.")
+
+
+def test_who_has_the_issue_open_sees_at_once_that_it_was_taken_here(bellwire: Any, work: Any, redis_url: str) -> None:
+    event_id = bellwire.send()
+    work.route()
+    live._client.cache_clear()
+    with redis.Redis.from_url(redis_url) as client, client.pubsub(ignore_subscribe_messages=True) as listener:
+        listener.subscribe("ws:notification")
+        listener.get_message(timeout=5)
+        bellwire("ack", event_id, "--by", "ada")
+        frame = json.loads(listener.get_message(timeout=5)["data"])
+    assert frame["acknowledged"]["ack_by_user_id"] == "ada"
+    assert sorted(one[0] for one in frame["notifications"]) == ["ada", "bo"]
 
 
 def test_an_issue_is_taken_by_a_notification_for_its_recipient(bellwire: Any, work: Any) -> None:

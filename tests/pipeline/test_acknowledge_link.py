@@ -91,7 +91,7 @@ def test_what_was_deleted_or_is_another_tenants_is_nothing(team: Any, tenant: st
         team.execute("UPDATE notifications SET deleted_at = now()")
     with team.begin() as connection:
         assert read_told(connection, link) is None
-    assert follow(team, link) == (None, False)
+    assert follow(team, link) == (None, None)
 
 
 @pytest.mark.parametrize("note", ["x" * (MOST_NOTE + 1), "a\0b", "\ud800"])

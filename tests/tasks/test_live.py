@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from config.settings import settings
+from pipeline.acknowledge import Acknowledged, Marked
 from pipeline.inbox import Frame
 
 
@@ -48,6 +49,31 @@ def test_many_are_shown_in_their_order(process: Any, heard: Any) -> None:
     assert [(frame["notification"]["id"], frame["sequence"]) for frame in heard(20)] == [
         (str(number), number) for number in range(20)
     ]
+
+
+def test_an_acknowledgement_that_concerns_thousands_goes_out_in_a_few_messages(process: Any, heard: Any) -> None:
+    from tasks.live import show_acknowledged
+
+    taken = {"ack_by_user_id": "ada", "ack_at": "2026-11-20T09:00:00.000Z", "ack_note": None, "status": "acknowledged"}
+    people = tuple(Marked(f"n{number}", f"u{number}", None) for number in range(1200))
+    show_acknowledged("acme", Acknowledged({**taken, "title": "Down"}, True, people))
+    frames = heard(3)
+    assert [len(frame["notifications"]) for frame in frames] == [500, 500, 200]
+    assert {tuple(one) for frame in frames for one in frame["notifications"]} == {
+        (one.user_id, one.id, None) for one in people
+    }
+    assert all((frame["tenant"], frame["acknowledged"]) == ("acme", taken) for frame in frames)
+
+
+def test_of_an_issue_that_came_again_and_again_each_hears_of_the_newest(process: Any, heard: Any) -> None:
+    from tasks.live import show_acknowledged
+
+    taken = {"ack_by_user_id": "ada", "ack_at": None, "ack_note": None, "status": "acknowledged"}
+    told = tuple(Marked(f"n{number:03}", "u1", None) for number in range(100))
+    show_acknowledged("acme", Acknowledged(taken, False))  # somebody was faster: nothing is said
+    show_acknowledged("acme", Acknowledged(taken, True, told))
+    (frame,) = heard(1)
+    assert [one[1] for one in frame["notifications"]] == [f"n{number:03}" for number in range(99, 74, -1)]
 
 
 @pytest.mark.mission("D-38")

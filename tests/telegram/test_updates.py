@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import pytest
+import redis
 
 from config.settings import settings
+from tasks import live
 from tasks.telegram import take_update
 from workers.receivers.script import Fault, Reply
 from workers.receivers.telegram import fields, problem
@@ -26,6 +29,23 @@ def test_a_press_takes_it_and_the_message_says_who_did(chat: Any) -> None:
     assert calls(chat) == ["answerCallbackQuery", "editMessageText"]
     assert chat.shown()["text"].endswith("\n\nAcknowledged by ada")
     assert "reply_markup" not in chat.shown()
+
+
+def test_who_has_the_issue_open_sees_at_once_that_it_was_taken(
+    chat: Any, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert = chat.alert()
+    monkeypatch.setenv("BELLWIRE_REDIS_URL", redis_url)
+    settings.cache_clear()
+    live._client.cache_clear()
+    with redis.Redis.from_url(redis_url) as client, client.pubsub(ignore_subscribe_messages=True) as listener:
+        listener.subscribe("ws:notification")
+        listener.get_message(timeout=5)
+        take_update(chat.press())
+        frame = json.loads(listener.get_message(timeout=5)["data"])
+    live._client.cache_clear()
+    assert frame["acknowledged"]["ack_by_user_id"] == "ada"
+    assert [one[:2] for one in frame["notifications"]] == [["ada", alert]]
 
 
 def test_the_same_update_again_is_answered_and_changes_nothing(chat: Any) -> None:

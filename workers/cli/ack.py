@@ -11,7 +11,7 @@ from pipeline.acknowledge import acknowledge
 from pipeline.identifiers import is_uuid
 from workers.cli.app import app
 from workers.cli.output import JsonOption, counted, print_json, say
-from workers.cli.stack import ACTOR, database
+from workers.cli.stack import ACTOR, database, show_taken
 from workers.stack.errors import StackError
 
 # An operator has events at hand rather than notifications, so both are understood.
@@ -53,6 +53,7 @@ def ack(
         )
         withdrawn = connection.execute(WITHDRAWN, {"id": notification_id}).scalar_one()
     assert taken is not None  # it was found in the same transaction
+    show_taken(tenant, taken)
     shown = taken.notification
     if json:
         print_json(shown)

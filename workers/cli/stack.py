@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from config.logging import configure
 from config.settings import Settings
 from models.engine import engine, transaction
+from pipeline.acknowledge import Acknowledged
 from workers.stack.environment import attach
 from workers.stack.errors import StackError
 
@@ -64,6 +65,13 @@ def ring_channels(due: Mapping[str, Sequence[str]]) -> None:
 
     for channel, ids in due.items():
         ring_deliveries(channel, ids)
+
+
+def show_taken(tenant: str, taken: Acknowledged) -> None:
+    """Show who took an issue to those who have it open."""
+    from tasks.live import show_acknowledged
+
+    show_acknowledged(tenant, taken)
 
 
 def let_bells_leave() -> None:
