@@ -37,7 +37,7 @@ WITH e AS (
 INSERT INTO deliveries (id, tenant, event_id, notification_id, channel, provider, address, template, priority, status,
                         due_at, attempts, sent_at)
 SELECT cast(:id AS uuid), :tenant, n.event_id, n.id, :channel, :provider, :address, 'default', 2, :status,
-       CASE WHEN :status = 'failed' THEN now() END, 1, CASE WHEN :status = 'sent' THEN now() END FROM n
+       CASE WHEN :status IN ('failed', 'held') THEN now() END, 1, CASE WHEN :status = 'sent' THEN now() END FROM n
 """
 TRIED = """
 INSERT INTO attempts (delivery_id, number, provider, started_at, duration_ms, outcome, detail, message_id)

@@ -28,7 +28,7 @@ KEYSPACES = 16  # that Valkey has
 # Who looks into the history of a delivery: every status that it ever had, in order.
 HISTORY = """
 CREATE TABLE history (number bigint GENERATED ALWAYS AS IDENTITY, delivery_id uuid, before text, after text);
-CREATE FUNCTION remember() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION remember() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO history (delivery_id, before, after)
     VALUES (NEW.id, CASE WHEN TG_OP = 'UPDATE' THEN OLD.status END, NEW.status);
