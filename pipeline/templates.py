@@ -67,7 +67,7 @@ def save_draft(
     """Add a version that is in force nowhere yet. `body` was tried out."""
     values = {**_keys(tenant, place), "id": str(uuid7()), "actor": actor, "fallback": body.fallback}
     number = connection.execute(ADD, {**values, "body": json.dumps(body.parts)}).scalar_one()
-    _note(connection, tenant, place, "draft", {"version": number, "fallback": body.fallback}, actor, remote)
+    _note(connection, tenant, place, "template.draft", {"version": number, "fallback": body.fallback}, actor, remote)
     return get_version(connection, tenant=tenant, place=place, number=number) or {}
 
 
@@ -153,7 +153,7 @@ def publish(
         earlier = [*current.earlier, current.number] if current else []
         _put(connection, tenant, place, version.id, earlier, actor)
         before = {"version": current.number} if current else None
-        _note(connection, tenant, place, "publish", {"version": version.number}, actor, remote, before)
+        _note(connection, tenant, place, "template.publish", {"version": version.number}, actor, remote, before)
     return get_template(connection, tenant=tenant, place=place)
 
 
@@ -172,7 +172,9 @@ def roll_back(
         note_change(connection, tenant)
     else:
         _put(connection, tenant, place, version.id, current.earlier[:-1], actor)
-    _note(connection, tenant, place, "roll_back", {"version": number}, actor, remote, {"version": current.number})
+    _note(
+        connection, tenant, place, "template.roll_back", {"version": number}, actor, remote, {"version": current.number}
+    )
     return get_template(connection, tenant=tenant, place=place)
 
 
@@ -184,7 +186,7 @@ def remove(connection: Connection, *, tenant: str, place: Place, actor: str, rem
         return False
     connection.execute(GIVE_UP, _keys(tenant, place))
     note_change(connection, tenant)
-    _note(connection, tenant, place, "delete", None, actor, remote, {"version": current.number})
+    _note(connection, tenant, place, "template.delete", None, actor, remote, {"version": current.number})
     return True
 
 
@@ -265,7 +267,7 @@ def _note(
         connection,
         tenant=tenant,
         actor=actor,
-        action=f"template.{action}",
+        action=action,
         subject="/".join(part for part in place if part),
         before=before,
         after=after,
