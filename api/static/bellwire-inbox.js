@@ -363,9 +363,20 @@ input { width: 1.125rem; height: 1.125rem; accent-color: var(--accent); margin: 
         this.#enter("live");
         this.#refresh(); // what came between the list and the stream
       };
-      source.onmessage = (event) => current() && this.#take(event);
-      source.addEventListener("unread_count", (event) => current() && this.#recount(event));
-      source.addEventListener("broadcast", (event) => current() && this.#broadcast(event));
+      const hear = (name, take) =>
+        source.addEventListener(name, (event) => {
+          let said = null;
+          try {
+            said = JSON.parse(event.data);
+          } catch {
+            // Nothing that could be shown.
+          }
+          if (current()) take(said ?? {}, event.lastEventId);
+        });
+      hear("message", (item, number) => this.#take(item, number));
+      hear("unread_count", ({ unread }) => this.#recount(unread));
+      hear("broadcast", ({ message }) => this.#broadcast(message));
+      hear("acknowledged", (taken) => this.#taking(taken));
     }
 
     #lost() {
@@ -395,15 +406,9 @@ input { width: 1.125rem; height: 1.125rem; accent-color: var(--accent); margin: 
 
     get #pollSeconds() { return Math.max(1, Number(this.getAttribute("poll-seconds")) || POLL); }
 
-    #take(event) {
-      let item;
-      try {
-        item = JSON.parse(event.data);
-      } catch {
-        return;
-      }
-      if (/^\d+$/.test(event.lastEventId)) this.#last = Math.max(this.#last ?? 0, Number(event.lastEventId));
-      if (typeof item?.id !== "string") return;
+    #take(item, number) {
+      if (/^\d+$/.test(number)) this.#last = Math.max(this.#last ?? 0, Number(number));
+      if (typeof item.id !== "string") return;
       this.#arrived.set(item.id, performance.now());
       const known = this.#items.findIndex((one) => one.id === item.id);
       if (known >= 0) this.#items[known] = item;
@@ -415,25 +420,21 @@ input { width: 1.125rem; height: 1.125rem; accent-color: var(--accent); margin: 
       this.#draw();
     }
 
-    #broadcast(event) {
-      try {
-        this.#notice = String(JSON.parse(event.data).message);
-        this.#announce("broadcast", { message: this.#notice });
-        this.#draw();
-      } catch {
-        // Nothing that could be shown.
-      }
+    #broadcast(message) {
+      if (message === undefined) return;
+      this.#notice = String(message);
+      this.#announce("broadcast", { message });
+      this.#draw();
+    }
+
+    /** Somebody took an issue that was told here too. */
+    #taking(taken) {
+      this.#acts++;
+      this.#replace(taken.id, taken);
     }
 
     /** Another tab has read something, or this one has. */
-    #recount(event) {
-      let said = null;
-      try {
-        said = JSON.parse(event.data);
-      } catch {
-        // What cannot be read is asked for.
-      }
-      const unread = said?.unread;
+    #recount(unread) {
       if (unread === this.#unread) return;
       if (Number.isInteger(unread)) this.#count(unread);
       this.#refreshSoon();

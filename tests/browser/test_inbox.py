@@ -66,6 +66,21 @@ def test_a_notification_appears_in_both_tabs_and_reading_it_in_one_takes_the_bad
         expect(page.get_by_role("button", name="Mark unread")).to_be_visible()
 
 
+@pytest.mark.mission("B-15")
+def test_who_took_an_issue_is_shown_at_once_to_the_others_who_have_it_open(desk: Desk, tab: Tabs) -> None:
+    key = desk.site.set_up(desk.tenant, keys=["operator"])["keys"]["operator"]
+    page = live(tab())
+    desk.notify("The shop is down")
+    expect(badge(page)).to_have_text("1")
+    (known,) = desk.inbox()["notifications"]
+    assert desk.api.post(f"/v1/notifications/{known['id']}/acknowledge", key, {"note": HOSTILE}).status_code == 200
+
+    expect(page.locator("bellwire-inbox .taken q")).to_have_text(HOSTILE)
+    expect(page.get_by_role("button", name="Acknowledge", exact=True)).to_be_hidden()
+    expect(badge(page)).to_have_text("1")
+    assert page.evaluate("window.ran") is None
+
+
 @pytest.mark.mission("E-10")
 def test_a_message_to_everyone_is_shown_until_it_is_put_away(desk: Desk, tab: Tabs) -> None:
     key = desk.site.set_up(desk.tenant, keys=["admin"])["keys"]["admin"]
