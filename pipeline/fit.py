@@ -109,7 +109,7 @@ def picture(data: Mapping[str, Any], secret: tuple[str, ...]) -> str | None:
 def share_of(part: object, whole: object) -> int | None:
     """How much of `whole` is `part`, from 0 to 100; None when that cannot be said."""
     try:
-        share = round(100 * float(wording.words(part, 20)) / float(wording.words(whole, 20)))
+        share = round(100 * float(wording.digits(part)) / float(wording.digits(whole)))
     except (ValueError, ArithmeticError):  # no numbers, nothing to divide by, infinite
         return None
     return min(max(share, 0), 100)

@@ -150,12 +150,18 @@ def money(amount: object, currency: object = "") -> str:
     if not words(amount):
         return ""
     try:
-        value = Decimal(words(amount, 40))
+        value = Decimal(digits(amount))
         if not value.is_finite() or abs(value) >= 10**15:
             raise InvalidOperation
         return formats.money(value, words(currency, 10))
     except (InvalidOperation, UnknownCurrencyError, ValueError):
         return f"{words(amount)} {words(currency, 10)}".strip()
+
+
+def digits(number: object) -> str:
+    """A number as Python reads it; in words, its fraction would have the sign of the language before it."""
+    plain = isinstance(number, int | float) and not isinstance(number, bool)
+    return str(number) if plain else words(number, 40)
 
 
 def more(value: object, most: int) -> int:

@@ -9,6 +9,7 @@ import pytest
 
 from config.catalogue import TEMPLATES
 from pipeline import wording
+from pipeline.fit import share_of
 from pipeline.language import ENGLISH, SPOKEN, Languages
 
 SPEAK = Languages(TEMPLATES)
@@ -90,6 +91,18 @@ def test_days_stay_what_they_are_and_odd_ones_are_no_error(value: str, shown: st
 @pytest.mark.parametrize("locale", MONEY)
 def test_money_is_written_as_in_the_country(locale: str | None) -> None:
     assert spoken(locale, None, lambda: wording.money("1280.5", "EUR")) == MONEY[locale]
+
+
+@pytest.mark.parametrize("locale", MONEY)
+@pytest.mark.parametrize("amount", [1280.5, "1280.50"])
+def test_an_amount_may_be_a_number_or_a_text(locale: str | None, amount: object) -> None:
+    assert spoken(locale, None, lambda: wording.money(amount, "EUR")) == MONEY[locale]
+    whole = spoken(locale, None, lambda: wording.money(1280, "EUR"))
+    assert whole == MONEY[locale].replace("50", "00")
+
+
+def test_a_share_is_the_same_in_every_language() -> None:
+    assert spoken("de", None, lambda: str(share_of(2.5, "10"))) == "25"
 
 
 @pytest.mark.parametrize(
