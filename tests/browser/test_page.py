@@ -75,7 +75,7 @@ def test_the_token_leaves_the_address_and_stays_in_the_tab(desk: Desk, tab: Tabs
 def test_without_a_token_the_page_says_what_to_do_and_takes_one(desk: Desk, tab: Tabs) -> None:
     desk.notify("mine")
     page = tab("/inbox")
-    expect(page.get_by_text("bellwire token --tenant demo --user ada")).to_be_visible()
+    expect(page.get_by_text(".venv/bin/bellwire token --tenant demo --user ada")).to_be_visible()
 
     page.get_by_label("Token").fill(f" Bearer {desk.token()}\n")
     page.keyboard.press("Enter")
