@@ -24,6 +24,7 @@ WITHDRAW = text("""
 WITH unsent AS (
     SELECT id FROM deliveries
     WHERE event_id = cast(:id AS uuid) AND status IN ('queued', 'held', 'failed')
+      AND (SELECT true FROM deliveries f WHERE f.folded_into = deliveries.id LIMIT 1) IS NULL  -- it tells of others too
     ORDER BY id FOR NO KEY UPDATE
 )
 UPDATE deliveries d SET status = 'cancelled', reason = :reason, due_at = NULL FROM unsent u WHERE d.id = u.id

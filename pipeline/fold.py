@@ -46,6 +46,8 @@ along AS (
            LIMIT 1) IS NULL
       -- On a condition, and of whoever has switched anything off here, only what was claimed and looked at is told.
       AND d.only_if IS NULL
+      -- What an email alone may say, no other message says for it.
+      AND (SELECT d.channel = 'email' FROM event_secrets x WHERE x.event_id = d.event_id) IS NOT TRUE
       AND (SELECT true FROM preferences p WHERE p.tenant = d.tenant AND p.user_id = n.user_id
            AND p.channels ->> d.channel = 'false' LIMIT 1) IS NULL
     ORDER BY d.due_at LIMIT :most FOR NO KEY UPDATE OF d SKIP LOCKED
@@ -107,8 +109,9 @@ def fold(
     carries the others, among them what is due by now and was not claimed. One that is not wanted any more carries
     nothing and is not folded either: looking again ends it with its own reason.
 
-    A carrier that ends otherwise than by being sent (acknowledged, expired) takes those that it carries along: they
-    stay `cancelled`, `folded`, and are found in the recipient's inbox. As a dead letter it is replayed with them.
+    Nobody withdraws a carrier, and its own news being over does not end it: it goes out for those that it carries. One
+    that ends all the same (its address is suppressed, the channel switched off) takes them along: they stay
+    `cancelled`, `folded`, and are found in the recipient's inbox. As a dead letter it is replayed with them.
 
     Args:
         token: of the claim; a delivery whose lease is not ours is not changed.
@@ -117,7 +120,7 @@ def fold(
     Returns:
         The ids among `rows` that are not to be sent, and what the others carry, whenever it was folded.
     """
-    waited = [row for row in rows if row.earlier_reason == Reason.TOO_MANY and row.type != DIGEST]
+    waited = [row for row in rows if row.earlier_reason == Reason.TOO_MANY and _may_be_folded(row)]
     into, carriers = _choose([row for row in waited if wanted(row)])
     gone: set[str] = set()
     if carriers:
@@ -152,6 +155,11 @@ def _choose(rows: Sequence[Row[Any]]) -> tuple[dict[str, str], list[Row[Any]]]:
         if row.id != carrier.id
     }
     return into, carriers
+
+
+def _may_be_folded(row: Row[Any]) -> bool:
+    """A digest tells of many already, and what an email alone may say no other message says for it."""
+    return row.type != DIGEST and getattr(row, "sealed", None) is None
 
 
 def _may_carry(row: Row[Any]) -> bool:

@@ -18,8 +18,8 @@ from uuid_utils import uuid7
 from config.settings import settings
 from domain.catalogue import EventType
 from domain.catalogue import Plan as RoutePlan
-from domain.event import Condition, Event
-from domain.hold import Subject, hold
+from domain.event import Condition, Event, Person
+from domain.hold import Hold, Subject, hold
 from domain.plan import Holding, Plan, PlannedDelivery, PlannedNotification, plan
 from domain.recipients import Wish, wishes
 from domain.routing import Routing
@@ -156,7 +156,13 @@ def _holding(event: Event, event_type: EventType, routing: Routing, tenant: Tena
         return None
     now = datetime.now(UTC)
     start = max(now, event.send_at or now)
-    return lambda person, channel, wait: hold(subject, person, channel, start + timedelta(seconds=wait), tenant.digest)
+
+    def holding(person: Person, channel: str, wait: float) -> Hold | None:
+        # What an email alone may say cannot be told in a digest, nor along with others.
+        says_secrets = channel == "email" and event_type.secret
+        return None if says_secrets else hold(subject, person, channel, start + timedelta(seconds=wait), tenant.digest)
+
+    return holding
 
 
 def store(connection: Connection, told: Iterable[Told], accepted: Sequence[Accepted]) -> Bells:

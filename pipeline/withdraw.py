@@ -30,6 +30,7 @@ WITHDRAW = text(
     SELECT d.id FROM deliveries d JOIN chain c ON c.id = d.event_id
     LEFT JOIN notifications n ON n.id = d.notification_id
     WHERE d.status IN ('queued', 'held', 'failed') AND (cast(:user_id AS text) IS NULL OR n.user_id = :user_id)
+      AND (SELECT true FROM deliveries f WHERE f.folded_into = d.id LIMIT 1) IS NULL  -- it tells of others as well
     FOR NO KEY UPDATE OF d SKIP LOCKED
 ),
 withdrawn AS (

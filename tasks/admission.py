@@ -31,6 +31,7 @@ BUSY_WAIT: Final = 5.0  # seconds until a delivery is looked at again that found
 COUNTED_BEFORE: Final = frozenset(
     {Reason.RATE_LIMITED, Reason.BREAKER_OPEN, Reason.BULKHEAD_FULL, Reason.ACCOUNT_REJECTED}
 )
+OVER: Final = frozenset({Reason.ACKNOWLEDGED, Reason.RESOLVED, Reason.CANCELLED, Reason.EXPIRED})
 NO_PROVIDER_WAIT: Final = 300.0  # seconds; a new account makes it due at once
 
 
@@ -91,7 +92,7 @@ class Admission:
         parcels: list[Parcel] = []
         for row in taken.rows:
             types = taken.event_types.get(row.tenant, SHIPPED_TYPES)
-            found = self._look(row, orders[row.tenant], now, taken.present, types)
+            found = self._look(row, orders[row.tenant], now, taken, types)
             if isinstance(found, Parcel):
                 parcels.append(found)
             else:
@@ -119,12 +120,15 @@ class Admission:
         row: Row[Any],
         order: tuple[Account, ...],
         now: datetime,
-        present: Mapping[tuple[str, str], float],
+        taken: Claim,
         event_types: EventTypes,
     ) -> Parcel | Result:
         try:
-            going = self._given_up(row, order) or look_again(row, self._channel, now, event_types)
-            going = going or look_at_condition(row, present, self._sender.settings.seen_grace)
+            going = look_again(row, self._channel, now, event_types)
+            if going is not None and row.address and row.id in taken.more and going.reason in OVER:
+                going = None  # it is still to tell of those that were folded into it
+            going = self._given_up(row, order) or going
+            going = going or look_at_condition(row, taken.present, self._sender.settings.seen_grace)
             if going is not None:
                 return Result(row.id, going)
             where = address(row, self._channel, now)

@@ -10,6 +10,8 @@ import pytest
 import redis
 
 from models.engine import engine
+from pipeline.acknowledge import acknowledge
+from pipeline.cancel import cancel_event
 from pipeline.routes import put_route
 from tasks.live import presence_key
 from workers.receivers.together import Receivers
@@ -184,3 +186,39 @@ def test_what_a_person_sends_again_asks_for_no_condition(u1: Any) -> None:
         u1.execute("UPDATE deliveries SET status = :status WHERE channel = 'email'", status=status)
     u1.execute("UPDATE deliveries SET due_at = now(), replayed_at = now() WHERE channel = 'email'")
     assert look(u1).status == "sent"
+
+
+@pytest.mark.parametrize("how", ["resolved", "cancelled", "acknowledged"])
+def test_what_was_folded_into_a_message_is_told_though_its_own_issue_is_over(u1: Any, how: str) -> None:
+    be(u1, there=True)
+    tell(u1)
+    tell(u1)
+    carrier, along = u1.deliveries("email")
+    u1.execute(
+        "UPDATE deliveries SET status = 'cancelled', reason = 'folded', due_at = NULL, folded_into = :carrier "
+        "WHERE id = :along",
+        carrier=carrier.id,
+        along=along.id,
+    )
+    match how:
+        case "resolved":
+            data = {"conversation_id": "c0", "text": "Hello"}
+            u1.publish({**MESSAGE, "status": "resolved", "data": data})
+        case "cancelled":
+            with engine().begin() as connection:
+                cancel_event(connection, tenant="acme", event_id=str(carrier.event_id), actor="cli")
+        case "acknowledged":
+            with engine().begin() as connection:
+                acknowledge(
+                    connection,
+                    tenant="acme",
+                    notification_id=str(carrier.notification_id),
+                    by_user_id="u1",
+                    everyone=None,
+                    note=None,
+                    actor="u1",
+                )
+    let_time_pass(u1, 61)
+    u1.ring("email")
+    assert u1.deliveries("email")[0].status == "sent"
+    assert u1.deliveries("email")[0].reason is None

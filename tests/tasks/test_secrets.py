@@ -178,3 +178,22 @@ def test_a_test_of_a_template_says_it_to_who_it_is_sent_to_only(u1: Any) -> None
     assert (kept(u1), found()) == (1, [])
     u1.ring("email")
     assert [WORD in mail["html"] for mail in mails(u1)] == [True]
+
+
+def test_an_email_that_says_a_secret_is_sent_by_itself_whatever_the_hour(u1: Any) -> None:
+    u1.user("u1", quiet_hours={"from": "00:00", "to": "23:59"})
+    u1.publish(EVENT, {**EVENT, "type": "task.failed", "data": {"task_id": "t1"}})
+    by_type = {(one.channel, one.template): one.status for one in u1.deliveries("email")}
+    assert by_type == {("email", "provisioning.completed"): "queued", ("email", "task"): "held"}
+    u1.ring("email")
+    assert WORD in json.loads(u1.receivers.lab.received[-1].body)["text"]
+
+
+def test_an_email_that_says_a_secret_is_folded_into_no_other(u1: Any) -> None:
+    other = {**EVENT, "data": {**EVENT["data"], "provisioning_id": "p2"}}
+    u1.publish(EVENT, other, {**EVENT, "type": "task.failed", "data": {"task_id": "t1"}})
+    u1.execute("UPDATE deliveries SET status = 'held', reason = 'too_many' WHERE channel = 'email'")
+    u1.ring("email")
+    assert [one.status for one in u1.deliveries("email")] == ["sent"] * 3
+    texts = [json.loads(one.body)["text"] for one in u1.receivers.lab.received]
+    assert sum(WORD in text for text in texts) == 2
