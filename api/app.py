@@ -56,7 +56,7 @@ from tasks.bells import ringer
 
 log = structlog.get_logger(__name__)
 
-# As many as have a connection of the pool (15), less those of the intake and of the metrics.
+# As many as have a connection of either pool (15), less those of the intake and of the metrics.
 THREADS: Final = 12
 LAST_COMMIT: Final = 5.0  # seconds for what was taken when the process is asked to end
 
