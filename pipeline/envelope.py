@@ -305,7 +305,7 @@ def _owner(named: str | None, keys: str | None) -> str:
             raise InvalidInputError("tenant", "is required")
         return named
     if named is not None and named != keys:
-        raise InvalidInputError("tenant", "is not the tenant of the key; leave it out")
+        raise InvalidInputError("tenant", "is not the tenant that this was published for; leave it out")
     return keys
 
 
