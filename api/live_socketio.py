@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import time
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ from api.live_access import device_of, listener_of, start_number
 from api.live_follow import begin, cut, follow
 from api.live_frames import INVALID, Shown, greeting, unread_count
 from api.live_socketio_auth import with_auth
-from api.live_socketio_engine import Session, engine, hang_up, refusal
+from api.live_socketio_engine import Session, engine, hang_up, on_nonsense, refusal
 from api.live_sse import draining, too_many
 from config.settings import settings
 
@@ -62,6 +63,7 @@ class Sockets:
         self._server.on("disconnect", self._disconnect)
         self._server.on("ping", self._ping)
         self._server.on("*", self._nonsense)
+        on_nonsense(self._server, partial(self._nonsense, ""))
         self._open: dict[str, _Opened] = {}
         # Of WebSockets alone: over the connection that a poll came by, others' requests may be next.
         self._wires: dict[str, Receive] = {}

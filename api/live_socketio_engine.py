@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from math import ceil
@@ -11,6 +12,9 @@ from typing import Any, Final
 
 MOST_BYTES: Final = 64 * 1024  # of what a client sends at once
 GRACE: Final = 5  # seconds more for the answer to a ping: a phone may have to wake up
+PACKETS: Final = ("0", "1", "2", "3", "4", "5", "6")  # kinds of packets of the engine
+NO_PACKET: Final = "4?"
+UNWANTED: Final = ("3", "5", "6")  # kinds of packets: an answer, a binary event, a binary answer
 MOST_QUEUED: Final = 100  # packets for one client; ours wait until the one before was taken
 
 # The library would write what clients send into the log, and a traceback for each frame that makes no sense.
@@ -23,11 +27,12 @@ def engine(heartbeat: float) -> Any:
     socketio = import_module("socketio")
 
     class TextPacket(socketio.packet.Packet):  # type: ignore[misc, name-defined]
-        """Without attachments: the library would keep those of a client until the last of a billion has come."""
+        """Without attachments: the library would keep those of a client until the last of a billion has come. And
+        without answers, for nothing is asked."""
 
         def decode(self, encoded_packet: str) -> int:
-            if super().decode(encoded_packet):
-                raise ValueError("binary packets are not taken here")
+            if super().decode(encoded_packet) or encoded_packet[:1] in UNWANTED:
+                raise ValueError("neither binary packets nor answers are taken here")
             return 0
 
     server = socketio.AsyncServer(
@@ -43,9 +48,40 @@ def engine(heartbeat: float) -> Any:
         engineio_logger=_SILENT,
     )
     server.eio.create_queue = _Queue
+    server.eio._async = {**server.eio._async, "websocket": _lenient(server.eio._async["websocket"])}
     server.eio.disconnect = partial(_end, server)
     _let_polls_end(server)
     return server
+
+
+def on_nonsense(server: Any, answer: Callable[[str], None]) -> None:
+    """Have `answer` called with the library's name for a client whenever that client sends what makes no sense. The
+    library would pass it over without a word."""
+    take = server.eio.handlers["message"]
+
+    async def taken(session: str, packet: Any) -> None:
+        if isinstance(packet, bytes):
+            return  # attached to a packet that was answered already
+        try:
+            await take(session, packet)
+        except Exception:  # whatever it stumbles over in there
+            client = server.manager.sid_from_eio_sid(session, "/")
+            if client is not None:
+                answer(client)
+
+    server.eio.on("message", taken)
+
+
+def _lenient(wire: Any) -> Any:
+    """A WebSocket on which a frame that is no packet at all becomes one that makes no sense, and is answered so. The
+    library would end the connection with a traceback in the log."""
+
+    class Wire(wire):  # type: ignore[misc]
+        async def wait(self) -> str | bytes:
+            frame: str | bytes = await super().wait()
+            return frame if isinstance(frame, bytes) or frame[:1] in PACKETS else NO_PACKET
+
+    return Wire
 
 
 def refusal(message: str, data: dict[str, Any]) -> Exception:

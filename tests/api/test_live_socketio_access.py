@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 
@@ -15,6 +18,21 @@ from tests.support.streams import Browser
 from tests.support.waiting import wait_until
 
 NOBODY = "Authentication required"
+# Junk, events without a name, answers to what was never asked, kinds that do not exist, and what is binary.
+NONSENSE = (
+    "42junk",
+    "42",
+    "42{}",
+    "42[]",
+    "43[]",
+    "431[1]",
+    "44{}",
+    "49zz",
+    "4zz",
+    "4{}",
+    "450-[]",
+    '451-["x",{"num":0}]',
+)
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +124,44 @@ def test_nonsense_is_answered_and_the_connection_stays(api: Api, browser: Browse
     browser.wait(tab.client.emit("binary", b"\x00"))
     browser.wait(tab.client.emit("ping"))
     wait_until(lambda: tab.of("pong"), "the pong")
-    assert tab.of("error") == [{"message": "Invalid message format"}] * 2
+    assert tab.of("error") == [{"message": "Invalid message format"}] * 3
     assert not tab.ended
     close_socket(browser, tab)
+
+
+@pytest.mark.mission("E-7")
+def test_every_packet_that_makes_no_sense_is_answered_once(api: Api) -> None:
+    with httpx.Client(base_url=api.url, trust_env=False) as client:
+        session = begin_polling(client)
+        client.post(PATH, params=session, content=f'40{{"token":"{token("ana")}"}}')
+        said = ""
+        for packet in (*NONSENSE, '42["ping"]'):
+            assert client.post(PATH, params=session, content=packet).status_code == 200
+        while "pong" not in said:
+            said += client.get(PATH, params=session).text
+        client.post(PATH, params=session, content=b"1")
+    assert said.count(json.dumps(["error", {"message": "Invalid message format"}], separators=(",", ":"))) == len(
+        NONSENSE
+    )
+
+
+async def said_to(url: str, frames: Sequence[str]) -> list[str]:
+    """What a WebSocket hears that says who it is and then these."""
+    async with aiohttp.ClientSession() as client, client.ws_connect(f"{url}{PATH}?EIO=4&transport=websocket") as socket:
+        for frame in (f'40{{"token":"{token("ana")}"}}', *frames, '42["ping"]'):
+            await socket.send_str(frame)
+        said: list[str] = []
+        while not said or "pong" not in said[-1]:
+            said.append((await socket.receive(timeout=5)).data)
+        return said
+
+
+@pytest.mark.mission("E-7")
+def test_a_frame_that_is_no_packet_at_all_is_answered_too_and_fills_no_log(api: Api) -> None:
+    frames = ("9zz", "zz", "", "\u00b2", "b!!!")
+    said = asyncio.run(said_to(api.url, frames))
+    assert said.count('42["error",{"message":"Invalid message format"}]') == len(frames)
+    assert "Traceback" not in api.log.read_text()
 
 
 @pytest.mark.parametrize(
