@@ -30,6 +30,7 @@ from markupsafe import Markup, escape
 
 from config.catalogue import BASE, TEMPLATES
 from pipeline import whatsapp, wording
+from pipeline.days import days, time_left
 from pipeline.fit import share_of
 from pipeline.language import ENGLISH, Language, Languages
 from pipeline.prose import Prose, unmarked
@@ -171,6 +172,7 @@ def _environment(
     environment.newstyle_gettext = True
     environment.globals |= FOR_TEMPLATES
     environment.filters |= {
+        "days": days,
         "facts": wording.facts,
         "label": _label,
         "lead": wording.lead,
@@ -182,6 +184,7 @@ def _environment(
         "rows": wording.rows,
         "said": wording.words,
         "share_of": share_of,
+        "time_left": time_left,
         "unmarked": unmarked,
     }
     environment.compiled = {}

@@ -277,8 +277,16 @@ def test_money_is_told_with_its_currency(context: Make, amount: Any, currency: A
     [
         ("obligation_due", {"obligation": "VAT", "days_left": 1}, "VAT is due in 1 day"),
         ("obligation_due", {"obligation": "VAT"}, "VAT is due soon"),
+        ("obligation_due", {"obligation": "VAT", "days_left": 0}, "VAT is due today"),
+        ("obligation_due", {"obligation": "VAT", "days_left": -1}, "VAT is overdue by 1 day"),
+        ("obligation_due", {"obligation": "VAT", "days_left": "soon"}, "VAT is due soon"),
         ("obligation_overdue", {"obligation": "VAT", "days_overdue": 3}, "VAT is overdue by 3 days"),
+        ("obligation_overdue", {"obligation": "VAT", "days_overdue": 0}, "VAT is overdue"),
         ("ssl_expiry", {"host": "a.org", "days_left": 7}, "The certificate of a.org expires in 7 days"),
+        ("ssl_expiry", {"host": "a.org", "days_left": 0}, "The certificate of a.org expires today"),
+        ("ssl_expiry", {"host": "a.org", "days_left": -1}, "The certificate of a.org expired 1 day ago"),
+        ("ssl_expiry", {"host": "a.org", "days_left": "-2"}, "The certificate of a.org expired 2 days ago"),
+        ("ssl_expiry", {"host": "a.org", "days_left": "1e400"}, "The certificate of a.org expires soon"),
         ("ssl_failure", {"host": "a.org"}, "The SSL check of a.org failed"),
         ("digest", {"period": "daily", "to": "2026-11-20"}, "Your daily summary of 20 November 2026"),
     ],
@@ -288,6 +296,22 @@ def test_obligations_and_certificates_are_told_in_a_sentence(
 ) -> None:
     template = shipped().event_types[event_type].template
     assert render("in_app", template, context(event_type, data)).title == title
+
+
+@pytest.mark.parametrize("channel", ["email", "telegram", "in_app", "sms"])
+@pytest.mark.parametrize("event_type", ["obligation_due", "ssl_expiry"])
+@pytest.mark.parametrize(
+    ("left", "locale", "said"),
+    [(0, None, "today"), (0, "de", "heute"), (-2, None, "2 days"), (-2, "de", "2 Tagen"), (0.5, "de", "heute")],
+)
+def test_what_is_due_today_or_over_is_never_said_to_be_soon(
+    context: Make, channel: str, event_type: str, left: float, locale: str | None, said: str
+) -> None:
+    made = context(event_type, {"obligation": "VAT", "host": "a.org", "days_left": left}, locale=locale)
+    content = render(channel, shipped().event_types[event_type].template, made)
+    text = f"{content.title} {content.text}".replace("\\", "")
+    assert said in text
+    assert not re.search(r"soon|bald|-\d", text)
 
 
 @pytest.mark.mission("B-16")
