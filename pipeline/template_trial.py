@@ -27,6 +27,8 @@ from pipeline.sandbox_pool import LostError, pool
 from pipeline.wording import mask
 
 MOST_SAMPLES: Final = 3
+TITLE: Final = "title.txt"
+UNKNOWN: Final = "-"  # what a face says that is not filled yet
 ALWAYS_FIELDS: Final = ("link_url", "link_text", "title", "image_url")
 
 EVENT = text("""
@@ -76,18 +78,22 @@ class Trial:
 
 
 class _Noted:
-    """Takes down what each face is told, and says nothing."""
+    """Takes down what each face is told. It says nothing but the title, which the other faces are told.
 
-    def __init__(self, channel: str) -> None:
+    `title`: what the tenant's own says, if it has been filled already; None: the tenant has none of its own.
+    """
+
+    def __init__(self, channel: str, title: str | None) -> None:
         self.values: dict[str, Mapping[str, Any]] = {}
         self._parts = PARTS[channel]
+        self._title = title
 
     def has(self, name: str) -> bool | None:
-        return True if name in self._parts else None
+        return None if name not in self._parts or (name == TITLE and self._title is None) else True
 
     def run(self, name: str, values: Mapping[str, Any]) -> str:
         self.values[self._parts[name]] = plain(values)
-        return "-"
+        return UNKNOWN if name != TITLE or self._title is None else self._title
 
 
 class _Said:
@@ -99,7 +105,7 @@ class _Said:
 
     def has(self, name: str) -> bool | None:
         part = self._parts.get(name)
-        return None if part is None or (name == "title.txt" and part not in self._said) else part in self._said
+        return None if part is None or (name == TITLE and part not in self._said) else part in self._said
 
     def run(self, name: str, values: Mapping[str, Any]) -> str:
         return self._said[self._parts[name]]
@@ -148,28 +154,34 @@ def try_out(
     """
     _, channel, own_locale = place
     contexts = [_context(background, one, locale or own_locale or None) for one in what]
-    kind = background.listed.template
-    values = [_told(channel, kind, one, parts) for one in contexts]
-    answer = _asked(
-        {
-            "do": "check",
-            "version": None,
-            "channel": channel,
-            "body": dict(parts),
-            "known": _known(background, values[0]),
-            "values": values,
-            "strict": strict,
-            "locale": locale or own_locale or None,
-            "time_zone": None,
-            "words": own_locale,
-        }
-    )
-    said = answer["said"]
+    kind, title = background.listed.template, PARTS[channel][TITLE]
+    titles: list[str | None] = [UNKNOWN if title in parts else None for _ in contexts]
+    question = {
+        "do": "check",
+        "version": None,
+        "channel": channel,
+        "known": _known(background, _told(place, kind, contexts[0], titles[0])),
+        "strict": strict,
+        "locale": locale or own_locale or None,
+        "time_zone": None,
+        "words": own_locale,
+    }
+    warnings, said = [], [dict[str, str]() for _ in contexts]
+    # As in a real delivery, the other parts are told what the title says.
+    for some in filter(None, ([part for part in parts if (part == title) is first] for first in (True, False))):
+        told = [_told(place, kind, one, words) for one, words in zip(contexts, titles, strict=True)]
+        body = {part: parts[part] for part in some}
+        answer = _asked({**question, "body": body, "values": [{part: each[part] for part in some} for each in told]})
+        warnings += answer["warnings"]
+        for whole, words in zip(said, answer["said"], strict=False):
+            whole |= words
+        titles = [whole.get(title, before) for whole, before in zip(said, titles, strict=True)]
     contents = [
         render(channel, kind, one, own=_Said(channel, words), words=own_locale)
-        for one, words in zip(contexts, said, strict=False)
+        for one, words in zip(contexts, said, strict=True)
+        if words.keys() == parts.keys()
     ]
-    return Trial(answer["warnings"], contents)
+    return Trial(warnings, contents)
 
 
 def shipped_words(place: Place, what: Happened, background: Background, locale: str | None) -> Content:
@@ -197,11 +209,11 @@ def _first(body: Mapping[str, str]) -> str:
     return max(body, key=lambda part: len(body[part]))
 
 
-def _told(channel: str, kind: str, made: Context, parts: Mapping[str, str]) -> dict[str, Any]:
+def _told(place: Place, kind: str, made: Context, title: str | None) -> dict[str, Mapping[str, Any]]:
     """What each part would be told."""
-    noted = _Noted(channel)
-    render(channel, kind, made, own=noted)
-    return {part: noted.values[part] for part in parts}
+    noted = _Noted(place[1], title)
+    render(place[1], kind, made, own=noted, words=place[2])
+    return noted.values
 
 
 def _samples(types: EventTypes, event: str) -> list[Happened]:

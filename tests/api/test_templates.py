@@ -134,6 +134,16 @@ def test_a_preview_says_what_a_message_would(api: Api) -> None:
         assert client.get("/v1/templates").json()["templates"] == []
 
 
+@pytest.mark.parametrize(("own", "title"), [({}, "Own a & b"), ({"subject": None}, "The SSL check of a & b failed")])
+def test_a_preview_knows_its_title_as_a_message_does(api: Api, own: dict[str, Any], title: str) -> None:
+    words = {"subject": "Own {{ data.host }}", "html": "<h1>{{ title }}</h1>{{ headline }}", **own}
+    with api.client("operator", tenant="titles") as client:
+        answer = client.post(f"{PATH}/preview", json={**words, "data": {"host": "a & b"}})
+        shown = answer.json()["previews"][0]
+    assert shown["title"] == title
+    assert shown["html"] == f"<h1>{title.replace('&', '&amp;')}</h1>{title.replace('&', '&amp;')}"
+
+
 @pytest.mark.mission("A-17")
 def test_a_preview_of_an_event_that_has_happened(api: Api) -> None:
     with api.client(tenant="real") as client, api.client(tenant="strange") as other:
