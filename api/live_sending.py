@@ -6,8 +6,9 @@ from typing import Any, Final
 from uuid import uuid4
 
 from fastapi import APIRouter, Response
+from sqlalchemy import Connection
 
-from api.access import Admin
+from api.access import Admin, Caller
 from api.answers import Json
 from api.body import JsonBody, described
 from api.errors import not_found
@@ -17,6 +18,8 @@ from api.live_frames import moment
 from config.fields import Fields, check_text
 from config.settings import settings
 from domain.errors import InvalidInputError
+from models.scope import transaction_of
+from pipeline.audit import record
 from pipeline.identifiers import check_uuid
 from tasks.live import broadcast, show_directly
 
@@ -59,8 +62,10 @@ def send_broadcast(caller: Admin, body: JsonBody) -> Response:
     fields = Fields(body, "", ("message",))
     message = _prose(fields.required("message"), "message")
     sent = {"message": message, "senderId": caller.actor, "timestamp": moment()}
-    if not broadcast(caller.tenant, message, caller.actor, sent["timestamp"]):
-        raise live_away("Nobody was told: the servers cannot reach each other at the moment.")
+    with transaction_of(caller.tenant) as connection:
+        _record(connection, caller, message)
+        if not broadcast(caller.tenant, message, caller.actor, sent["timestamp"]):
+            raise live_away("Nobody was told: the servers cannot reach each other at the moment.")
     return Json(sent)
 
 
@@ -77,6 +82,19 @@ def send_directly(caller: Admin, body: JsonBody) -> Response:
     if not show_directly(caller.tenant, users, _notification(fields)):
         raise live_away("Nobody was told: the servers cannot reach each other at the moment.")
     return Json(SENT)
+
+
+def _record(connection: Connection, caller: Caller, message: str) -> None:
+    """That something was said to everybody, and how much; not what."""
+    record(
+        connection,
+        tenant=caller.tenant,
+        actor=caller.actor,
+        action="broadcast.send",
+        subject="everyone",
+        after={"characters": len(message)},
+        remote=caller.remote,
+    )
 
 
 def _notification(fields: Fields) -> dict[str, Any]:

@@ -97,6 +97,15 @@ def test_what_is_done_to_issues_is_in_it(api: Api) -> None:
         assert [one["action"] for one in entries(client, limit=2)] == ["event.cancel", "issue.acknowledge"]
 
 
+@pytest.mark.mission("D-36", "E-10")
+def test_that_something_was_said_to_everybody_is_in_it_and_not_what(api: Api) -> None:
+    with api.client() as client:
+        assert client.post("/v1/broadcasts", json={"message": "Maintenance"}).is_success
+        (found,) = entries(client, action="broadcast.send")
+    assert (found["subject"], found["after"], found["remote_address"]) == ("everyone", {"characters": 11}, "127.0.0.1")
+    assert found["actor"].startswith("key:")
+
+
 def test_publishing_adds_nothing_to_it(api: Api) -> None:
     with api.client() as client:
         before = entries(client)
