@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.catalogue import TEMPLATES, shipped, template_names
-from config.demo import sample_events
+from config.demo import sample, sample_events
 from pipeline.faces import SHIPPED, Faces
 from pipeline.render import IN_APP_LENGTH, Content, Context, RenderError, render
 
@@ -269,6 +269,40 @@ def test_a_time_is_told_in_utc_whatever_its_offset(context: Make) -> None:
 def test_money_is_told_with_its_currency(context: Make, amount: Any, currency: Any, shown: str) -> None:
     made = context("billing.invoice-generated", {"amount": amount, "currency": currency})
     assert f"Amount: {shown}\n" in render("email", "billing.invoice-generated", made).text
+
+
+@pytest.mark.parametrize("channel", ["email", "telegram", "in_app", "sms"])
+@pytest.mark.parametrize(
+    ("event_type", "field"),
+    [
+        ("billing.payment-received", "amount"),
+        ("billing.payment-failed", "amount"),
+        ("billing.subscription-past-due", "open_amount"),
+        ("order.created", "total"),
+    ],
+)
+def test_nothing_is_an_amount_too(context: Make, channel: str, event_type: str, field: str) -> None:
+    content = render(channel, event_type, context(event_type, {field: 0, "currency": "EUR"}, locale="de"))
+    assert "0,00" in content.text
+    assert content.html is None or "0,00" in content.html
+
+
+@pytest.mark.parametrize("event_type", ["billing.invoice-generated", "billing.payment-failed"])
+@pytest.mark.parametrize("channel", ["email", "telegram", "in_app"])
+def test_what_is_not_paid_is_not_said_to_be(context: Make, channel: str, event_type: str) -> None:
+    body = sample(event_type)
+    assert body is not None
+    content = render(channel, event_type, context(event_type, body["data"]))
+    assert "Paid by" not in content.text + (content.html or "")
+
+
+@pytest.mark.parametrize("channel", ["email", "telegram", "in_app"])
+def test_the_sample_of_a_changed_password_speaks_german_to_germans(context: Make, channel: str) -> None:
+    body = sample("identity.password-changed")
+    assert body is not None
+    made = context(body["type"], body["data"], locale="de")
+    said = render(channel, "identity.password-changed", made).text
+    assert "Waren Sie das nicht?" in said.replace("\\", "")
 
 
 @pytest.mark.mission("B-6")
