@@ -6,34 +6,26 @@ It goes on claiming while something is due and there is room; a slow receiver ho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
-from sqlalchemy import Connection, Row
 
 from channels.base import AccountError, NotSentError, Provider
 from channels.registry import PROVIDERS
 from domain import verdict
 from domain.vocabulary import Reason
 from models.engine import DATABASE_AWAY, transaction
-from pipeline.bulkhead import give_back_slots, make_slots, take_slots
-from pipeline.claim import Claim, claim, claim_alone
-from pipeline.condition import asks_for_presence, look_at_condition
-from pipeline.deliver import NOTHING_MORE, look_again
-from pipeline.event_types import EventTypes
-from pipeline.fold import fold
-from pipeline.looks import AS_SHIPPED, made_of
-from pipeline.settle import WITHOUT_ACCOUNTS, Result, settle
-from tasks.accounts import Account, Accounts
+from pipeline.claim import Claim
+from pipeline.deliver import NOTHING_MORE
+from pipeline.looks import AS_SHIPPED
+from pipeline.settle import Result, settle
+from tasks.accounts import Accounts
 from tasks.admission import BUSY_WAIT, Admission, Parcel
 from tasks.attempt import THROTTLED, Try, concluded, on_account, try_once, words
+from tasks.batches import Batch, Batches
 from tasks.bells import ringer
-from tasks.presence import who_is_present
 
 if TYPE_CHECKING:
     from tasks.sending import Sender
@@ -52,18 +44,6 @@ SETTLE_AGAIN = 0.2  # seconds; the database was away
 AT_FAULT: Final = ("22", "23", "54")
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A claim with the accounts that may carry it, by tenant.
-
-    `claimed`: how many deliveries there were before some were folded.
-    """
-
-    claim: Claim
-    orders: Mapping[str, tuple[Account, ...]]
-    claimed: int
-
-
 class Line:
     """Everything here runs on the loop of the sender."""
 
@@ -73,9 +53,9 @@ class Line:
         self._providers = tuple(providers)
         self._accounts = Accounts(sender.settings, channel, providers, self._retire)
         self._admission = Admission(sender, channel)
-        self._is_plain = channel in WITHOUT_ACCOUNTS
         first = providers[0] if providers else next(iter(PROVIDERS[channel].values()))
         self._bulkhead = first.capabilities.bulkhead
+        self._claims = Batches(sender, channel, self._accounts, self._bulkhead, built=bool(providers))
         self._room = self._bulkhead.concurrent + self._bulkhead.waiting
         self._gate = asyncio.Semaphore(self._bulkhead.concurrent)
         self._claiming = False
@@ -139,7 +119,7 @@ class Line:
     async def _claim_and_send(self) -> bool:
         """One claim. Whether there may be more."""
         asked = min(await self._wait_for_room(), self._sender.settings.batch_size)
-        batch = await self._sender.in_thread(self._claim, asked)
+        batch = await self._sender.in_thread(self._claims.claim, asked)
         if batch is None or not batch.claim.rows:
             await self._send_what_was_lost()
             return False
@@ -161,77 +141,16 @@ class Line:
             await self._finished.wait()
         return room
 
-    def _claim(self, most: int) -> Batch | None:
-        with transaction() as connection:
-            if not self._bulkhead.shared:
-                return self._prepared(connection, self._claimed(connection, most))
-            lease = self._sender.settings.lease_seconds
-            slots = take_slots(connection, self.channel, self._bulkhead.concurrent, lease)
-            if not slots.numbers and make_slots(connection, self.channel, self._bulkhead.concurrent):
-                slots = take_slots(connection, self.channel, self._bulkhead.concurrent, lease)
-            if not slots.numbers:
-                return None
-            each = self._room // self._bulkhead.concurrent
-            taken = self._claimed(connection, len(slots.numbers) * each)
-            surplus = len(slots.numbers) - len(taken.rows)
-            if surplus > 0:
-                slots = give_back_slots(connection, self.channel, slots, surplus)
-            return self._prepared(connection, replace(taken, slots=slots))
-
-    def _claimed(self, connection: Connection, most: int) -> Claim:
-        lease = self._sender.settings.lease_seconds
-        return claim(connection, self.channel, most, lease, monotonic(), of_accounts=not self._providers)
-
-    def _prepared(self, connection: Connection, taken: Claim) -> Batch:
-        """Fold what belongs together, and look up whose accounts carry the rest."""
-        tenants = {row.tenant for row in taken.rows}
-        if self._is_plain or not tenants:
-            types = self._types(connection, taken.rows)
-            return Batch(
-                replace(taken, event_types=types), dict.fromkeys(tenants, self._accounts.shared), len(taken.rows)
-            )
-        orders = self._accounts.orders(connection, tenants)
-        present = who_is_present(asks_for_presence(taken.rows))
-        looks = self._sender.looks.look_up(connection, tenants)
-        types = {tenant: look.event_types for tenant, look in looks.items()}
-        gone, more = fold(
-            connection, taken.token, taken.rows, lambda row: self._is_wanted(row, present, types[row.tenant])
-        )
-        left = [row for row in taken.rows if row.id not in gone]
-        made = made_of(connection, self.channel, left, looks)
-        prepared = replace(taken, rows=left, more=more, present=present, made=made, event_types=types)
-        return Batch(prepared, orders, len(taken.rows))
-
-    def _types(self, connection: Connection, rows: Sequence[Row[Any]]) -> dict[str, EventTypes]:
-        """Of webhooks only those of users who have switched something off have anything to ask of an event type."""
-        asking = {row.tenant for row in rows if row.preferences}
-        looks = self._sender.looks.look_up(connection, asking) if asking else {}
-        return {tenant: look.event_types for tenant, look in looks.items()}
-
-    def _is_wanted(self, row: Row[Any], present: Mapping[tuple[str, str], float], event_types: EventTypes) -> bool:
-        """Whether a delivery may carry others; one that nobody can look at carries none, and fails by itself later."""
-        try:
-            now, grace = datetime.now(UTC), self._sender.settings.seen_grace
-            return (look_again(row, self.channel, now, event_types) or look_at_condition(row, present, grace)) is None
-        except Exception:
-            log.exception("not_looked_at", delivery_id=row.id, channel=self.channel)
-            return False
-
     async def _send_what_was_lost(self) -> None:
         """One at a time: if one of them is what processes die of, it takes no other with it."""
         if monotonic() < self._alone_at:
             return
         self._alone_at = monotonic() + ALONE_EVERY
         while not self._sender.stopping:
-            batch = await self._sender.in_thread(self._claim_alone)
+            batch = await self._sender.in_thread(self._claims.claim_alone)
             if not batch.claim.rows:
                 return
             await self._start(batch)
-
-    def _claim_alone(self) -> Batch:
-        with transaction() as connection:
-            lease = self._sender.settings.lease_seconds
-            return self._prepared(connection, claim_alone(connection, self.channel, lease, monotonic()))
 
     async def _send_batch(self, batch: Batch) -> None:
         """Send and settle what was claimed. Whatever goes wrong, the room is free again afterwards."""
@@ -244,7 +163,7 @@ class Line:
             del self._under_way[taken.token]
             self._finished.set()
             if taken.slots:
-                await self._sender.in_thread(self._give_back, taken)
+                await self._sender.in_thread(self._claims.give_back, taken)
                 self._rung.set()  # what found no slot waits for these
 
     async def _send_and_settle(self, batch: Batch) -> None:
@@ -275,11 +194,6 @@ class Line:
     def _wake(self) -> None:
         self._waking = False
         self._rung.set()
-
-    def _give_back(self, taken: Claim) -> None:
-        if taken.slots:
-            with suppress(*DATABASE_AWAY), transaction() as connection:
-                give_back_slots(connection, self.channel, taken.slots, len(taken.slots.numbers))
 
     async def _send_one(self, parcel: Parcel, taken: Claim, gate: asyncio.Semaphore) -> Result:
         """By the first account, and by the next ones while it is certain that nothing was sent."""

@@ -230,4 +230,4 @@ def test_while_other_workers_hold_every_slot_nothing_is_claimed(process: Any, ss
 
 
 def test_a_bell_for_a_channel_without_provider_is_answered_at_once(process: Any) -> None:
-    assert process.ring("whatsapp", 0.1)
+    assert process.ring("whatsapp", 1.0)
