@@ -16,6 +16,7 @@ from typing import Any, Final
 import idna
 
 from channels.base import Attachment, Message
+from channels.text_of_html import text_of_html
 
 LINE_LIMIT: Final = 998  # RFC 5322, section 2.1.1
 TITLE_LIMIT: Final = 500  # characters of a subject or a name
@@ -192,17 +193,7 @@ def further_headers(message: Message) -> dict[str, str]:
 
 def plain_text(message: Message) -> str:
     """The text of a mail; where nobody wrote one, what its HTML says (E-25)."""
-    return clean(message.text) if message.text or not message.html else _said_by(clean(message.html))
-
-
-def _said_by(html: str) -> str:
-    """Loaded when it is first needed: most mails have a text, and the parser takes 10 MiB."""
-    from inscriptis import get_text  # type: ignore[import-untyped]
-
-    try:
-        return clean(get_text(html)).strip()
-    except (ValueError, RecursionError):  # a document that cannot be read says nothing; the HTML goes out all the same
-        return ""
+    return clean(message.text) if message.text or not message.html else clean(text_of_html(clean(message.html)))
 
 
 def _set_body(mail: EmailMessage, message: Message) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from jinja2 import Template, TemplateError, TemplateSyntaxError
 
+from channels.text_of_html import text_of_html
 from config.settings import settings
 from domain.brand import DEFAULT_BRAND, Brand
 from domain.vocabulary import Severity
@@ -27,6 +28,7 @@ PUSH_TITLE: Final = 60  # characters; phones show about that much of it
 PUSH_BODY: Final = 180
 PARAMETER_LENGTH: Final = 700  # characters; with the title below the 1024 that WhatsApp takes for a whole template
 MOST_TITLES: Final = 20  # of what was folded into this one
+_READ_IN_THE_INBOX: Final = frozenset({"digest"})  # templates whose link says what is found in the inbox
 
 _WEB: Final = re.compile(r"https?://[^\s<>\"']+", re.IGNORECASE)
 _PATH: Final = re.compile(r"/(?![/\\])[^\s<>\"'\\]*")
@@ -87,8 +89,8 @@ class Content:
 
     Attributes:
         title: one line.
-        text: plain; for Telegram MarkdownV2, for WhatsApp with its marks. Empty for an email whose kind has HTML only:
-            the channel makes it from that.
+        text: plain; for Telegram MarkdownV2, for WhatsApp with its marks. For an email whose kind has HTML only it is
+            made from that.
         html: for email only.
         parameters: for WhatsApp, what fills the places of the approved template: title and text, each one line.
         image: for push and WhatsApp, an https address.
@@ -198,7 +200,7 @@ def _email(kind: _Kind, context: Context) -> Content:
     values = _values(kind, context, context.data)
     html = kind.run("email.html", values)
     has_html_only = kind.has("email.html") and not kind.has("email.txt")
-    text = "" if has_html_only else tidy(kind.run("email.txt", values))
+    text = text_of_html(html) if has_html_only else tidy(kind.run("email.txt", values))
     return Content(values["title"], text, html, values["link_url"], values["link_text"])
 
 
@@ -212,8 +214,9 @@ def _telegram(kind: _Kind, context: Context) -> Content:
 def _in_app(kind: _Kind, context: Context) -> Content:
     values = _short(kind, context)
     path = values["data"].get("link_url")
-    inside = isinstance(path, str) and _PATH.fullmatch(path)  # the platform's own pages: /chat/room/456
-    return Content(values["title"], values["short"], None, path if inside else values["link_url"], values["link_text"])
+    if isinstance(path, str) and _PATH.fullmatch(path):  # the platform's own pages: /chat/room/456
+        return Content(values["title"], values["short"], None, path, _link_text(kind, values["data"]))
+    return Content(values["title"], values["short"], None, values["link_url"], values["link_text"])
 
 
 def _sms(kind: _Kind, context: Context) -> Content:
@@ -285,7 +288,7 @@ def _body(kind: _Kind, name: str, values: Mapping[str, Any]) -> str:
 def _values(kind: _Kind, context: Context, data: Mapping[str, Any]) -> dict[str, Any]:
     """What the faces of one notification are rendered with."""
     given = data.get("link_url")
-    link = given if isinstance(given, str) and _WEB.fullmatch(given) else context.link
+    is_theirs = isinstance(given, str) and _WEB.fullmatch(given) is not None
     values: dict[str, Any] = {
         "event": context.event,
         "data": data,
@@ -294,7 +297,7 @@ def _values(kind: _Kind, context: Context, data: Mapping[str, Any]) -> dict[str,
         "tenant": context.brand.name or context.tenant,
         "brand": context.brand.shown,
         "resolved": context.event.status == "resolved",
-        "link_url": link,
+        "link_url": given if is_theirs else context.link,
         "unsubscribe_url": context.unsubscribe_url,
         "acknowledge_url": context.acknowledge_url,
         "preferences_url": context.preferences_url,
@@ -305,7 +308,8 @@ def _values(kind: _Kind, context: Context, data: Mapping[str, Any]) -> dict[str,
     shown = wording.mask(data, context.secret)
     values["headline"] = _headline(kind, context.event, shown, {**values, "data": shown})
     values["title"] = and_more(values["headline"], values["more_count"], SUBJECT_LENGTH)
-    values["link_text"] = _link_text(kind, data)
+    is_said = is_theirs or kind.template in _READ_IN_THE_INBOX
+    values["link_text"] = _link_text(kind, data) if is_said else wording.sentence("Open notification")
     return values
 
 
@@ -318,6 +322,7 @@ def _headline(kind: _Kind, event: EventView, data: Mapping[str, Any], values: Ma
 
 
 def _link_text(kind: _Kind, data: Mapping[str, Any]) -> str:
+    """What the link that an event brings along says: who reads "Pay now" and lands in an inbox was told wrong."""
     given = data.get("link_text")
     if isinstance(given, str) and given.strip():
         return wording.one_line(wording.words(given), 60)

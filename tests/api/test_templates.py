@@ -127,6 +127,7 @@ def test_a_preview_says_what_a_message_would(api: Api) -> None:
         assert [one["locale"] for one in previews] == ["en", "de"]
         assert previews[0]["title"] == "Look at a.example.org"
         assert previews[0]["html"] == "<p>&lt;late&gt;</p>"
+        assert previews[0]["text"] == "<late>"
         of_sample = client.post(f"{PATH}/preview", json=WORDS).json()["previews"][0]
         assert of_sample["title"] != "Look at "
         shipped = client.post(f"{PATH}/preview").json()["previews"][0]

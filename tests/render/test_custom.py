@@ -80,6 +80,24 @@ def test_an_email_extends_the_shipped_layout(context: Make) -> None:
     assert "font-size:15px" in html[html.index("late") - 200 : html.index("late")], "looks as the shipped ones do"
 
 
+@pytest.mark.mission("E-25")
+@pytest.mark.parametrize(
+    "html",
+    [
+        '{% extends "base" %}{% block content %}{{ paragraph(data.error) }}{% endblock %}',
+        '<p>{{ data.error }}</p><a href="{{ link_url }}">Read</a> <a href="{{ unsubscribe_url }}">No more</a>',
+    ],
+)
+def test_an_email_without_a_text_of_its_own_says_what_its_html_does(context: Make, html: str) -> None:
+    leave = "https://bellwire.example.org/u/1"
+    told = context("ssl_failure", {"host": "a", "error": "Too late."}, unsubscribe_url=leave)
+    text = render_custom(own("email", html=html), "email", told).text
+    assert "Too late.\n" in text
+    assert f": {leave}" in text
+    assert f": {told.link}" in text
+    assert all(line == line.rstrip() for line in text.split("\n"))
+
+
 def test_the_rules_of_a_stylesheet_are_written_onto_what_a_template_makes(context: Make) -> None:
     source = (
         "<html><head><style>td { color: red } @media (max-width: 9px) { td { color: blue } }</style></head>"
