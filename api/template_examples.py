@@ -44,7 +44,7 @@ PREVIEW: Final = {
         {
             "locale": "de",
             "title": "shop.example.org needs you",
-            "text": "",
+            "text": "The certificate of shop.example.org is not valid.",
             "html": "<!doctype html>...",
             "link_url": None,
         }
@@ -55,7 +55,7 @@ SENT: Final = {"event_id": EVENT_ID, "version": 2, "deliveries": ["0192f0c1-3a10
 SUMMARY: Final = {**NAMED, "published": 2, "newest": 3, "versions": 3}
 TEXT: Final = {"type": ["string", "null"]}
 PARTS_BODY: Final = {
-    "subject": {**TEXT, "description": "Of an email; one line."},
+    "subject": {**TEXT, "description": "Of an email; what it says becomes one line."},
     "html": {**TEXT, "description": "Of an email; CSS is written onto the elements."},
     "text": {**TEXT, "description": "Of anything but an email, where it is made from the HTML if it is missing."},
     "title": {**TEXT, "description": "Of anything but an email; one line; if it is missing, the shipped one."},

@@ -81,6 +81,4 @@ def _source(value: Any, part: str) -> str:
         raise InvalidInputError(part, f"must have at most {LONGEST[part]:,} characters", too_large=True)
     if _CONTROLS.search(value):
         raise InvalidInputError(part, "must not contain control characters")
-    if part in ("subject", "title") and "\n" in value.strip():
-        raise InvalidInputError(part, "must be one line")
     return value.replace("\r\n", "\n")

@@ -119,6 +119,14 @@ def test_a_field_that_no_sample_has_is_a_warning(api: Api) -> None:
     assert draft["warnings"] == [{"part": "html", "line": 1, "reason": "names data.hots, which no sample has"}]
 
 
+@pytest.mark.parametrize("path", ["ssl_expiry/email", "obligation_due/push", "conversation.message_posted/in_app"])
+def test_what_is_shown_of_a_shipped_template_can_be_put_back(api: Api, path: str) -> None:
+    with api.client(tenant="back") as client:
+        shown = client.get(f"/v1/templates/{path}").json()
+        answer = client.put(f"/v1/templates/{path}", json={**shown["body"], "fallback": shown["fallback"]})
+    assert answer.status_code == 200, answer.text
+
+
 @pytest.mark.mission("A-17")
 def test_a_preview_says_what_a_message_would(api: Api) -> None:
     with api.client("operator", tenant="previews") as client:

@@ -57,11 +57,10 @@ def test_values_are_escaped_for_the_face(context: Make) -> None:
     assert render_custom(own("sms", text="{{ data.host }}"), "sms", made).text.startswith("<b>*a*</b>")
 
 
-def test_a_subject_is_one_line_whatever_the_values(context: Make) -> None:
+@pytest.mark.parametrize("subject", ["{{ data.host }}", "a\n{% if data.host %}\nBcc: x@example.org\n{% endif %}\n"])
+def test_a_subject_is_one_line_whatever_the_values_and_the_source(context: Make, subject: str) -> None:
     made = context("ssl_failure", {"host": "a\r\nBcc: x@example.org"})
-    assert (
-        render_custom(own("email", subject="{{ data.host }}", html="x"), "email", made).title == "a Bcc: x@example.org"
-    )
+    assert render_custom(own("email", subject=subject, html="x"), "email", made).title == "a Bcc: x@example.org"
 
 
 def test_secrets_are_dots_but_in_the_email(context: Make) -> None:
