@@ -151,7 +151,8 @@ def test_a_title_of_the_catalogue_is_translated_with_its_places(speaking: Faces,
 
 def test_what_a_link_says_is_translated(speaking: Faces, context: Make) -> None:
     face(speaking, "link.txt", "Plain\n")
-    assert said(speaking, "in_app", context("made.up", {}, locale="de")).link_text == "Schlicht"
+    made = context("made.up", {"link_url": "https://example.org/"}, locale="de")
+    assert said(speaking, "in_app", made).link_text == "Schlicht"
 
 
 @pytest.mark.mission("E-25")

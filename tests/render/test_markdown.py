@@ -121,7 +121,7 @@ def test_a_sample_is_valid_and_says_its_title_in_bold(sample_context: Context, t
 @pytest.mark.mission("B-3")
 def test_a_message_links_to_where_it_can_be_read(context: Make) -> None:
     content = render("telegram", "ssl_failure", context("ssl_failure", {"host": "a"}, link="https://b.org/in_box?(1)"))
-    assert Entity("[", "See the check", "https://b.org/in_box?(1)") in read(content.text)[1]
+    assert Entity("[", "Open notification", "https://b.org/in_box?(1)") in read(content.text)[1]
 
 
 def test_without_a_link_a_message_has_none(context: Make) -> None:

@@ -355,6 +355,35 @@ def test_a_digest_lists_what_is_open(context: Make) -> None:
     assert content.text.split("\n") == [*(f"Item {n}, 20 November 2026" for n in (1, 2, 3)), "… and 2 more"]
 
 
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize(
+    ("event_type", "data", "locale", "shown"),
+    [
+        ("billing.payment-failed", {"link_url": "https://a.org/1"}, None, "Pay the invoice"),
+        ("billing.payment-failed", {}, None, "Open notification"),
+        ("billing.payment-failed", {}, "de", "Benachrichtigung öffnen"),
+        ("billing.payment-failed", {"link_text": "Pay"}, None, "Open notification"),
+        ("made.up", {"link_url": "https://a.org/1"}, None, "View details"),
+        ("made.up", {"link_url": "https://a.org/1", "link_text": "Go"}, None, "Go"),
+        ("digest", {"period": "daily"}, None, "See everything"),
+    ],
+)
+def test_a_link_says_where_it_leads(
+    context: Make, channel: str, event_type: str, data: dict[str, Any], locale: str | None, shown: str
+) -> None:
+    template = event_type if event_type in template_names() else "default"
+    assert render(channel, template, context(event_type, data, locale=locale)).link_text == shown
+
+
+def test_a_path_of_the_platform_is_its_own_link_in_the_inbox_alone(context: Make) -> None:
+    made = context("conversation.created", {"link_url": "/chat/7"})
+    told = {channel: render(channel, "conversation.created", made) for channel in ("in_app", "email")}
+    assert {channel: one.link_text for channel, one in told.items()} == {
+        "in_app": "Open the conversation",
+        "email": "Open notification",
+    }
+
+
 def test_nothing_is_rendered_for_a_webhook(context: Make) -> None:
     with pytest.raises(RenderError, match="nothing is rendered for the channel webhook"):
         render("webhook", "default", context("made.up", {}))

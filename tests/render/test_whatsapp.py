@@ -76,7 +76,7 @@ def test_a_message_has_a_bold_title_its_words_and_the_link(context: Make) -> Non
     content = render("whatsapp", "ssl_failure", context("ssl_failure", data, link="https://b.org/in_box"))
     assert content.text.startswith("🔴 *The SSL check of a_b.org failed*\n∗bad∗")
     assert "Failing since: 20 November 2026, 08:58 UTC" in content.text
-    assert content.text.endswith("See the check: https://b.org/in_box")
+    assert content.text.endswith("Open notification: https://b.org/in_box")
     assert content.parameters == (
         "The SSL check of a_b.org failed",
         "∗bad∗; Failing since: 20 November 2026, 08:58 UTC https://b.org/in_box",
