@@ -26,6 +26,7 @@ HEADERS: Final = {
     "X-Accel-Buffering": "no",  # nginx passes on what it gets at once
     "X-Content-Type-Options": "nosniff",
 }
+GONE: Final = 1.0  # seconds for the server to notice what was cut; until then it would complain of an unfinished answer
 RETRY_MS: Final = (1_000, 3_000)  # each client another wait, so that those of a stopped server do not return as one
 
 STREAM: Final[dict[int | str, dict[str, Any]]] = {
@@ -119,6 +120,7 @@ class _Stream(Response):
             why = await follow(connection, writer, live.reading, live.heartbeat)
             if why is SLOW:
                 cut(receive)
+                await asyncio.wait((watching,), timeout=GONE)
             elif why is not CLOSED:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
