@@ -22,6 +22,9 @@ FOREIGN: Final = ("uvicorn", "uvicorn.error", "celery", "celery.task", "celery.r
 # They name the address of every stream, whose query may hold a ticket (--no-access-log switches off only the latter).
 ADDRESSES: Final = ("uvicorn.error", "uvicorn.access")
 
+# A WebSocket's frame, after which it is closed with 1007; each would be an error with a traceback.
+MISTAKES: Final = ("Invalid UTF-8 sequence received from client.",)
+
 # PostgreSQL repeats the row or the document in these lines of an error.
 _VALUES: Final = re.compile(r"^\s*(?:DETAIL|CONTEXT|LINE \d+):.*(?:\n|$)", re.MULTILINE)
 
@@ -85,10 +88,16 @@ def _tame(level: str) -> None:
         logger.propagate = True
     for name in ADDRESSES:
         logging.getLogger(name).addFilter(_without_queries)
+    logging.getLogger("uvicorn.error").addFilter(_no_clients_mistake)
     access = logging.getLogger("uvicorn.access")
     if access.handlers:  # without, somebody switched it off
         access.handlers.clear()
         access.propagate = True
+
+
+def _no_clients_mistake(record: logging.LogRecord) -> bool:
+    """Whether it is more than a client's own mistake, who is told of it: anybody could fill the log with those."""
+    return record.msg not in MISTAKES
 
 
 def _without_queries(record: logging.LogRecord) -> bool:

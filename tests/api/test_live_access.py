@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import pytest
 
 from tests.support.api import Api, token
@@ -140,6 +141,14 @@ def test_nonsense_is_answered_and_the_connection_stays(api: Api, browser: Browse
     assert tab.of("error") == [{"message": "Invalid message format"}] * len(JUNK)
     assert not tab.ended
     browser.close(tab)
+
+
+def test_text_that_is_no_utf_8_closes_the_connection_and_fills_no_log(api: Api, browser: Browser) -> None:
+    api.key("admin")
+    tab = browser.ws(api.url, "ana")
+    browser.wait(tab.socket.send_frame(b"\xff", aiohttp.WSMsgType.TEXT))
+    assert tab.await_end().code == 1007
+    assert '"error"' not in api.log.read_text()
 
 
 def test_a_frame_that_is_too_large_closes_the_connection_and_no_other(api: Api, browser: Browser) -> None:
