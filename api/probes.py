@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -14,6 +12,7 @@ import redis
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from api.probe import Probe
 from config.connections import redis_client
 from config.queue import events_exchange, queues
 from config.settings import settings
@@ -26,39 +25,6 @@ from tasks.bells import fast_connection
 PATIENCE: Final = 1.2  # seconds for all of them together
 
 NOT_MIGRATED: Final = "42P01"  # undefined table
-
-
-class Probe:
-    """One question, asked by one thread at a time: who asks while it is unanswered waits for the same answer."""
-
-    def __init__(self, name: str, ask: Callable[[], Any]) -> None:
-        self._name = name
-        self._ask = ask
-        self._lock = threading.Lock()
-        self._asked: Future[Any] | None = None
-
-    async def answer(self, patience: float) -> Any:
-        """What the question returns.
-
-        Raises:
-            TimeoutError: no answer within `patience` seconds. The thread goes on waiting, and is not asked again.
-        """
-        async with asyncio.timeout(patience):
-            return await asyncio.shield(asyncio.wrap_future(self._future()))
-
-    def _future(self) -> Future[Any]:
-        with self._lock:
-            if self._asked is None or self._asked.done():
-                self._asked = Future()
-                # A thread of its own: those of a pool are waited for when the process ends.
-                threading.Thread(target=self._run, args=(self._asked,), name=self._name, daemon=True).start()
-            return self._asked
-
-    def _run(self, future: Future[Any]) -> None:
-        try:
-            future.set_result(self._ask())
-        except BaseException as error:
-            future.set_exception(error)
 
 
 class Servers:
