@@ -109,7 +109,8 @@ class Stack:
     def say_where(self, url: str, *, demo: bool) -> None:
         """What a person wants to know next, before the line that programs wait for."""
         tenant = "demo" if demo else "default"
-        self.terminal.say("inbox", f"{url}/inbox (asks for a user's token; `bellwire token` signs one)")
+        signed = "your platform signs" if self.places.published_keys else "`bellwire token` signs"
+        self.terminal.say("inbox", f"{url}/inbox (asks for a user's token, which {signed})")
         self.terminal.say("docs", f"{url}/docs")
         self.terminal.say("key", f"{self.places.home / 'admin.key'} (admin of the tenant {tenant})")
         self.terminal.say("addresses", "`bellwire env` prints those of the database, the broker and Redis")
