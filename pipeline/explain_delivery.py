@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from domain.states import DeliveryStatus
@@ -37,7 +37,7 @@ def delivery_in_words(delivery: Mapping[str, Any], suppression: Mapping[str, Any
     if delivery["folded_into"] is not None:
         return f"It is told in one message together with delivery {delivery['folded_into']}."
     said = [
-        _tries(delivery["attempts"], delivery["channel"]),
+        _tries(delivery),
         _receipts(delivery["receipts"], delivery["channel"]),
         _standing(delivery, suppression),
     ]
@@ -55,13 +55,20 @@ def _large(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _tries(attempts: Sequence[Mapping[str, Any]], channel: str) -> str:
+def _tries(delivery: Mapping[str, Any]) -> str:
     """Every attempt in its order; what was said again and again is said once, and how often."""
-    told = Counter(_try(one, channel) for one in attempts)
+    attempts, channel = delivery["attempts"], delivery["channel"]
+    # Such an attempt never reached the provider in whose turn it was, so nobody has refused anything.
+    unsaid = attempts[-1]["detail"] if attempts and delivery["reason"] == R.NOT_RENDERED else None
+    told = Counter(_unsaid(unsaid) if one["detail"] == unsaid else _try(one, channel) for one in attempts)
     listed = [words if count == 1 else f"{words} ({count} times)" for words, count in told.items()]
     if len(listed) > MOST_TOLD:
         listed = [f"{len(listed) - MOST_TOLD} other answers", *listed[-MOST_TOLD:]]
     return "; then ".join(listed)
+
+
+def _unsaid(detail: str) -> str:
+    return f"It could not be put into words: {detail}"
 
 
 def _try(attempt: Mapping[str, Any], channel: str) -> str:
@@ -138,6 +145,7 @@ def _dead(delivery: Mapping[str, Any]) -> str:
     outcomes = [one["outcome"] for one in delivery["attempts"]]
     is_told = {
         R.REFUSED: outcomes[-1:] == [Outcome.REFUSED],
+        R.NOT_RENDERED: bool(outcomes),
         R.BOUNCED: any(one["kind"] == ReceiptKind.BOUNCED for one in delivery["receipts"]),
     }
     words = None if is_told.get(delivery["reason"]) else reason_in_words(delivery["reason"])

@@ -189,6 +189,14 @@ def test_a_code_of_a_text_message_is_put_into_words(detail: str, words: str) -> 
 
 
 @pytest.mark.mission("E-17")
+def test_nobody_is_said_to_refuse_what_could_not_be_put_into_words() -> None:
+    wrong = ("preview", "refused", "template of ssl_failure: line 2: raised ZeroDivisionError")
+    words = "It could not be put into words: template of ssl_failure: line 2: raised ZeroDivisionError"
+    for tries, times in (([wrong], ""), ([wrong, wrong], " (2 times)")):
+        assert said("dead_letter", *tries, reason="not_rendered") == f"{words}{times}. It waits for a person."
+
+
+@pytest.mark.mission("E-17")
 def test_a_device_that_is_gone_is_not_called_unregistered() -> None:
     tried = said("suppressed", ("apns", "refused", "HTTP 410: Unregistered"), channel="push", reason=Reason.NO_TOKENS)
     assert tried == "apns refused it for good: HTTP 410: Unregistered. This device is gone."
