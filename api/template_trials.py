@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import APIRouter, Response
@@ -18,6 +19,7 @@ from models.scope import transaction_of
 from pipeline import template_sending, templates
 from pipeline.custom import SandboxAwayError
 from pipeline.identifiers import check_uuid
+from pipeline.looks import read_looks
 from pipeline.published import Place
 from pipeline.render import Content
 from pipeline.template_body import check_locale, check_place, check_whole, read_body
@@ -61,21 +63,24 @@ def preview_template(
     body = {} if body is None else body
     words = read_body(place[1], body, *fields)
     locales = _locales(body.get("locales"), place)
-    parts: Any = words.parts
     with transaction_of(caller.tenant) as connection:
         background = read_background(connection, caller.tenant, event)
         what = _what(connection, background, body)
-        if not parts:
-            parts = _stored(connection, caller, place, body.get("version"))
+        said: list[tuple[Place, Mapping[str, str]]] = [(place, words.parts)] * len(locales)
+        if not words.parts:
+            said = _stored(connection, caller, place, body.get("version"), locales)
     if words.parts:
         check_whole(place[1], words)
-    trials = [tried(place, parts, [what], background, locale=each) if parts else None for each in locales]
+    trials = [
+        tried(where, parts, [what], background, locale=each) if parts else None
+        for each, (where, parts) in zip(locales, said, strict=True)
+    ]
     contents = [
         trial.contents[0] if trial else shipped_words(place, what, background, each)
         for each, trial in zip(locales, trials, strict=True)
     ]
     shown = [_shown(each, content) for each, content in zip(locales, contents, strict=True)]
-    return Json({"previews": shown, "warnings": trials[0].warnings if trials[0] else []})
+    return Json({"previews": shown, "warnings": next((trial.warnings for trial in trials if trial), [])})
 
 
 @router.post(
@@ -135,17 +140,19 @@ def _what(connection: Connection, background: Background, body: Any) -> Happened
     return background.cases[0]
 
 
-def _stored(connection: Connection, caller: Caller, place: Place, version: object) -> Any:
-    """The words of a version, or of the template in force; None for the shipped one."""
+def _stored(
+    connection: Connection, caller: Caller, place: Place, version: object, locales: list[str | None]
+) -> list[tuple[Place, Mapping[str, str]]]:
+    """For each language, the words of a version, or of the template in force for it; none for the shipped one."""
     number = templates.check_number(version)
     if number is None:
-        number = templates.get_template(connection, tenant=caller.tenant, place=place)["published"]
-        if number is None:
-            return None
-    found = templates.find_version(connection, tenant=caller.tenant, place=place, number=number)
-    if found is None:
+        look = read_looks(connection, {caller.tenant: 0})[caller.tenant]
+        found = [look.own(place[0], place[1], each) for each in locales]
+        return [(place if one is None else (*place[:2], one.locale), one.body if one else {}) for one in found]
+    named = templates.find_version(connection, tenant=caller.tenant, place=place, number=number)
+    if named is None:
         raise not_found("version")
-    return found.body
+    return [(place, named.body)] * len(locales)
 
 
 def tried(

@@ -42,11 +42,20 @@ def _elsewhere(tree: nodes.Template) -> Iterator[Flaw]:
 
 
 def _unknown_names(tree: nodes.Template, known: Known) -> Iterator[Flaw]:
-    missing = meta.find_undeclared_variables(tree) - known.keys() - _FUNCTIONS
+    missing = meta.find_undeclared_variables(tree) - known.keys() - _FUNCTIONS - _made_for_blocks(tree)
     for node in tree.find_all(nodes.Name):
         if node.name in missing:
             names = ", ".join(sorted(name for name, one in known.items() if one is not None))
             yield node.lineno, f"names {node.name[:60]}, which is not known; there are {names}"
+
+
+def _made_for_blocks(tree: nodes.Template) -> set[str]:
+    """What a template makes at its top; its blocks know it too, although Jinja lists it as undeclared."""
+    made = {node.name for node in tree.body if isinstance(node, nodes.Macro)}
+    for node in tree.body:
+        if isinstance(node, nodes.Assign | nodes.AssignBlock):
+            made |= {name.name for name in node.find_all(nodes.Name) if name.ctx == "store"}
+    return made
 
 
 def _unknown_fields(tree: nodes.Template, known: Known, are_open: bool) -> Iterator[Flaw]:

@@ -86,7 +86,7 @@ def test_a_locale_has_versions_of_its_own(api: Api) -> None:
         (PATH, {"subject": "x"}, "html"),
         (PATH, {"html": 7}, "html"),
         (PATH, {"html": "x" * 200_001}, "html"),
-        (PATH, {**WORDS, "subject": "a\nb"}, "subject"),
+        (PATH, {**WORDS, "subject": "a\x07b"}, "subject"),
         (PATH, {**WORDS, "title": "x"}, "title"),
         (PATH, {**WORDS, "fallback": "yes"}, "fallback"),
         (PATH, {"html": "{{ data.host\n}}{% if %}"}, "html"),
@@ -119,7 +119,9 @@ def test_a_field_that_no_sample_has_is_a_warning(api: Api) -> None:
     assert draft["warnings"] == [{"part": "html", "line": 1, "reason": "names data.hots, which no sample has"}]
 
 
-@pytest.mark.parametrize("path", ["ssl_expiry/email", "obligation_due/push", "conversation.message_posted/in_app"])
+@pytest.mark.parametrize(
+    "path", ["ssl_expiry/email", "digest/email", "obligation_due/push", "conversation.message_posted/in_app"]
+)
 def test_what_is_shown_of_a_shipped_template_can_be_put_back(api: Api, path: str) -> None:
     with api.client(tenant="back") as client:
         shown = client.get(f"/v1/templates/{path}").json()
@@ -151,6 +153,18 @@ def test_a_preview_knows_its_title_as_a_message_does(api: Api, own: dict[str, An
         shown = answer.json()["previews"][0]
     assert shown["title"] == title
     assert shown["html"] == f"<h1>{title.replace('&', '&amp;')}</h1>{title.replace('&', '&amp;')}"
+
+
+def test_a_preview_of_what_is_in_force_says_in_each_language_what_a_message_would(api: Api) -> None:
+    with api.client(tenant="tongues") as client:
+        for locale in ("de", "fr"):
+            path = f"{PATH}?locale={locale}"
+            saved(client, path, subject=f"{locale}: {{{{ language }}}}")
+            client.post(f"{PATH}/publish?locale={locale}")
+        asked = {"locales": ["de", "de-AT", "fr", "en"]}
+        titles = [one["title"] for one in client.post(f"{PATH}/preview", json=asked).json()["previews"]]
+    assert titles[:3] == ["de: de", "de: de-AT", "fr: fr"]
+    assert titles[3].startswith("The SSL check of")
 
 
 @pytest.mark.mission("A-17")
