@@ -6,7 +6,7 @@ Socket.IO, revision 5, over Engine.IO, revision 4, by polling or WebSocket. One 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +19,9 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from api.answers import PRIVATE
 from api.errors import Problem, database_away
 from api.hub import EXPIRED, SLOW, Connection, DrainingError, End, TooManyConnectionsError
 from api.live import Live
@@ -39,6 +40,7 @@ PATIENCE: Final = 5.0  # seconds for a last word to somebody who may not read
 UNPROVED: Final = 10.0  # seconds that somebody may be there without having shown who it is
 SWEEP: Final = 1.0
 
+KEPT_BY_NOBODY: Final = [(name.lower().encode(), value.encode()) for name, value in PRIVATE.items()]
 MESSAGES: Final = {401: "Authentication required", 429: "Too many connections", 500: "Internal server error"}
 
 
@@ -75,17 +77,27 @@ class Sockets:
         if self._sweeping is None:
             self._live: Live = scope["app"].state.live
             self._sweeping = asyncio.create_task(self._sweep())
-        upgraded = HTTPConnection(scope).query_params.get("sid") if scope["type"] == "websocket" else None
+        named = HTTPConnection(scope).query_params.getlist("sid")
+        if scope["type"] == "http":
+            await self._answer_poll(named, scope, receive, _private(send))
+            return
+        upgraded = named[0] if named else None
         if upgraded is not None:
             self._wires[upgraded] = receive
         try:
-            await self._server.handle_request(scope, receive, send)
-        except KeyError:  # the library's word for a session that was closed a moment ago
-            if scope["type"] == "http":
-                await PlainTextResponse("Invalid session", 400)(scope, receive, send)
+            with suppress(KeyError):  # as for a poll
+                await self._server.handle_request(scope, receive, send)
         finally:
             if upgraded is not None:
                 self._wires.pop(upgraded, None)
+
+    async def _answer_poll(self, named: Sequence[str], scope: Scope, receive: Receive, send: Send) -> None:
+        # The library would say again which session was asked for, whatever that is.
+        if all(name in self._server.eio.sockets for name in named if name):
+            with suppress(KeyError):  # the library's word for a session that was closed a moment ago
+                await self._server.handle_request(scope, receive, send)
+                return
+        await PlainTextResponse("Invalid session", 400)(scope, receive, send)
 
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: Any = None) -> None:
         """Take a client, or refuse it: then it gets `connect_error`, which says why (E-3)."""
@@ -173,6 +185,17 @@ class Sockets:
         for name, since in self._unproved.items():
             if self._live.hub.draining or time() - since > UNPROVED:
                 await hang_up(self._server, sessions[name])
+
+
+def _private(send: Send) -> Send:
+    """Answers to polls as all others are: kept by nobody, and never taken for anything but text."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *KEPT_BY_NOBODY]}
+        await send(message)
+
+    return sent
 
 
 class _Writer:

@@ -192,6 +192,15 @@ def test_junk_in_a_session_breaks_nothing(api: Api, content: bytes) -> None:
             assert client.post(PATH, params=session, content=content).status_code < 500
 
 
+@pytest.mark.parametrize("query", ["", "&sid=unknown<b>", "&transport=carrier-pigeon"])
+def test_no_answer_is_kept_or_taken_for_a_page_or_says_what_was_asked(api: Api, query: str) -> None:
+    with httpx.Client(base_url=api.url, trust_env=False) as client:
+        answer = client.get(f"{PATH}?EIO=4{query}")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert (answer.headers["X-Content-Type-Options"], answer.headers["Cache-Control"]) == ("nosniff", "no-store")
+    assert "unknown" not in answer.text
+
+
 def test_too_much_at_once_ends_a_session(api: Api) -> None:
     with httpx.Client(base_url=api.url, trust_env=False) as client:
         session = begin_polling(client)
