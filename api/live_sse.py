@@ -65,8 +65,8 @@ PARAMETERS: Final[dict[str, Any]] = {
 async def stream(request: Request) -> Response:
     """The user's notifications as they appear, as Server-Sent Events, for as long as the client stays.
 
-    Notifications have no `event:` line; counts of unread ones are `unread_count`, issues that somebody took `acknowledged`,
-    system messages `broadcast`.
+    Notifications have no `event:` line; counts of unread ones are `unread_count`, issues that somebody took are
+    `acknowledged`, system messages `broadcast`.
 
     The same stream is at `/v1/notifications/ws` as a WebSocket and at `/socket.io/` for Socket.IO: see `docs/live.md`.
     """
