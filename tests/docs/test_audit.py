@@ -9,12 +9,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+ROOMS = ("api", "pipeline", "tasks", "workers")
 RECORDERS = {"record", "_record", "_changed", "_note"}
 
 
 def recorded() -> set[str]:
     """What is given to `pipeline.audit.record` anywhere, straight or through a function of the file's own."""
-    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "pipeline").glob("*.py")]
+    paths = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    sources = [path.read_text(encoding="utf-8") for path in paths]
     trees = [ast.parse(source) for source in sources if "from pipeline.audit import record" in source]
     texts = {text for tree in trees for place in places(tree) for text in texts_in(place)}
     return {text for text in texts if re.fullmatch(r"[a-z_]+\.[a-z_]+", text)}
