@@ -36,7 +36,7 @@ EXAMPLE: Final = {name: EVENT_TYPE[name] for name in ("group", "severity", "key"
 TEXTS: Final = {"type": "array", "maxItems": 50, "items": {"type": "string"}}
 BODY: Final = {
     "type": "object",
-    "required": ["group"],
+    "description": "`group` may be left out of a shipped type, like everything else.",
     "properties": {
         "group": {"type": "string", "description": "The heading in people's preferences; a new one may be named."},
         "severity": {"enum": list(SEVERITIES), "description": "Of events that name none: medium."},
@@ -76,7 +76,10 @@ def one_event_type(caller: Operator, type: str) -> Response:  # noqa: A002 - the
     openapi_extra=described(BODY, examples={"an event type": EXAMPLE}),
 )
 def change_event_type(caller: Admin, type: str, body: JsonBody) -> Response:  # noqa: A002
-    """Make an event type of the tenant's own, or replace one, shipped or not; it counts from the next event on."""
+    """Make an event type of the tenant's own, or replace one, shipped or not; it counts from the next event on.
+
+    Of a shipped type, what the body leaves out is as shipped; of any other it has the defaults.
+    """
     with transaction_of(caller.tenant) as connection:
         stored = put_event_type(
             connection, tenant=caller.tenant, name=type, body=body, actor=caller.actor, remote=caller.remote

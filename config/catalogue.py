@@ -33,7 +33,7 @@ _GROUP: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _DATA_PATH: Final = re.compile(r"data(?:\.[^\s.]+)+")
 _RESOLVER_FIELDS: Final = {"user": "users", "role": "role", "payload": "path", "participants": "path"}
 
-_EVENT_FIELDS: Final = (
+EVENT_FIELDS: Final = (
     *("name", "group", "severity", "audience", "key", "dedupe_window"),
     *("template", "transactional", "secret", "title"),
 )
@@ -96,7 +96,7 @@ def parse_event_type(name: str, body: object, *, at: str = "") -> EventType:
     Raises:
         InvalidInputError: naming the field, such as ``severity`` or ``key[1]``.
     """
-    fields = Fields(body, at, _EVENT_FIELDS)
+    fields = Fields(body, at, EVENT_FIELDS)
     _check_name(fields, name, check_event_name)
     return EventType(
         name=name,

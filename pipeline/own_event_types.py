@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
-from config.catalogue import event_type_body, parse_event_type, shipped
+from config.catalogue import EVENT_FIELDS, event_type_body, parse_event_type, shipped
 from config.demo import sample as shipped_sample
+from config.fields import Fields
 from domain.digest import DIGEST
 from domain.errors import InvalidInputError
 from pipeline.audit import record
@@ -36,13 +37,14 @@ def put_event_type(
     """Make or replace an event type of the tenant's own; it counts from the next batch on.
 
     Args:
-        body: the catalogue's fields, and as `sample` the `data` of an event that a person would believe.
+        body: the catalogue's fields, and as `sample` the `data` of an event that a person would believe. What it leaves
+            out of a shipped type is as shipped: its template is its own, and its secrets stay secret.
 
     Raises:
         InvalidInputError: naming the field.
     """
     fields, sample = _parted(body)
-    event_type = parse_event_type(name, fields)
+    event_type = parse_event_type(name, _as_shipped(name, fields))
     if name == DIGEST:
         raise InvalidInputError("type", "is what digests are made of and cannot be replaced")
     note_change(connection, tenant)  # holds the tenant's row, so that of two changes at once one is after the other
@@ -62,7 +64,7 @@ def put_event_type(
         after=stored,
         remote=remote,
     )
-    return {**stored, "sample": sample, "own": True}
+    return {**stored, "sample": _sample(name, sample), "own": True}
 
 
 def get_event_type(connection: Connection, *, tenant: str, name: str) -> dict[str, Any] | None:
@@ -106,7 +108,7 @@ def _parted(body: object) -> tuple[object, dict[str, Any] | None]:
     """The catalogue's fields, and the sample data beside them."""
     if not isinstance(body, Mapping):
         return body, None
-    sample = body.get("sample")
+    sample = Fields(body, "", (*EVENT_FIELDS, "sample", "own")).raw("sample")
     # `own` is told with every entry, so that an answer can be changed and put again.
     fields = {name: value for name, value in body.items() if name not in ("sample", "own")}
     if sample is None:
@@ -116,17 +118,30 @@ def _parted(body: object) -> tuple[object, dict[str, Any] | None]:
     return fields, check_data(sample, "sample")
 
 
+def _as_shipped(name: str, fields: object) -> object:
+    """`fields`, with those that they leave out as they are shipped, if the type is."""
+    listed = shipped().event_types.get(name)
+    if listed is None or not isinstance(fields, Mapping):
+        return fields
+    return event_type_body(listed) | {field: value for field, value in fields.items() if value is not None}
+
+
+def _sample(name: str, own: Mapping[str, Any] | None) -> Any:
+    """What templates of the type are tried with: the tenant's own sample, else the shipped one."""
+    example = shipped_sample(name) if own is None else {"data": own}
+    return example and example.get("data")
+
+
 def _shipped(name: str) -> dict[str, Any] | None:
     listed = shipped().event_types.get(name)
     if listed is None:
         return None
-    example = shipped_sample(name)
-    return {**event_type_body(listed), "sample": example and example.get("data"), "own": False}
+    return {**event_type_body(listed), "sample": _sample(name, None), "own": False}
 
 
 def _own(row: Row[Any]) -> dict[str, Any]:
     """As it counts. One that an update has made unusable: as it was stored, with what is wrong."""
-    shown = {"sample": row.sample, "own": True}
+    shown = {"sample": _sample(row.name, row.sample), "own": True}
     try:
         return {**event_type_body(parse_event_type(row.name, row.body)), **shown}
     except InvalidInputError as error:

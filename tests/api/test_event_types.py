@@ -61,6 +61,24 @@ def test_a_shipped_one_is_replaced_and_comes_back(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("task.failed", {"group": "task"}),
+        ("provisioning.completed", {"severity": "high", "template": None}),
+        ("ssl_expiry", {"key": ["host"], "sample": {"host": "a"}}),
+    ],
+)
+def test_what_is_left_out_of_a_shipped_one_is_as_shipped(api: Api, name: str, body: dict[str, Any]) -> None:
+    path = f"/v1/event-types/{name}"
+    with api.client(tenant="partly") as client:
+        shipped = client.get(path).json()
+        made = client.put(path, json=body).json()
+        assert made == shipped | {field: value for field, value in body.items() if value} | {"own": True}
+        assert client.get(path).json() == made
+        assert made in client.get("/v1/event-types", params={"limit": 200}).json()["event_types"]
+
+
+@pytest.mark.parametrize(
     ("name", "changes", "field"),
     [
         ("own.made", {"group": None}, "group"),
@@ -81,6 +99,7 @@ def test_what_cannot_be_used_is_named(api: Api, name: str, changes: dict[str, An
         answer = client.put(f"/v1/event-types/{name}", json=OWN | changes)
         assert is_problem(answer, 400)
         assert answer.json()["field"] == field
+        assert field != "colour" or "sample" in answer.json()["detail"]  # all fields that there are
         assert not [one for one in client.get("/v1/event-types").json()["event_types"] if one["own"]]
 
 
