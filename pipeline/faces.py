@@ -174,6 +174,7 @@ def _environment(
     environment.filters |= {
         "days": days,
         "facts": wording.facts,
+        "grouped": wording.grouped,
         "label": _label,
         "lead": wording.lead,
         "listed": wording.listed,

@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Final, Literal
 
-from babel.numbers import UnknownCurrencyError, format_currency
+from babel.numbers import UnknownCurrencyError, format_currency, format_decimal
 
 from pipeline.language import SPOKEN
 
@@ -49,6 +49,11 @@ def decimal(digits: str) -> str:
     """Digits with the usual sign before the fraction; they are not grouped, for nobody knows what they are."""
     locale = SPOKEN.get().locale
     return digits if locale is None or "e" in digits else digits.replace(".", _point(locale), 1)
+
+
+def grouped(number: int) -> str:
+    """A number of things: "10,000", "10.000"."""
+    return str(number) if abs(number) < 1000 else _grouped(number, SPOKEN.get().locale)
 
 
 def _joined(value: datetime, zone: str, locale: str | None) -> str:
@@ -111,6 +116,11 @@ def _zone_name(key: str, offset: timedelta, summer: bool, locale: str | None) ->
     hours, rest = divmod(abs(minutes), 60)
     shown = f"{hours}:{rest:02}" if rest else str(hours)
     return f"UTC{'-' if minutes < 0 else '+'}{shown}" if minutes else "UTC"
+
+
+@lru_cache(maxsize=1024)
+def _grouped(number: int, locale: str | None) -> str:
+    return format_decimal(number, locale=locale or "en")
 
 
 @lru_cache(maxsize=1024)

@@ -11,10 +11,11 @@ from re import compile as pattern
 from typing import Any, Final
 
 from pipeline.language import SPOKEN
-from pipeline.wording import whole, words
+from pipeline.wording import grouped, whole, words
 
 _PLACE: Final = pattern(r"%(\(\w+\)s|%)")
 _LONGEST_VALUE: Final = 500
+_COUNTS: Final = ("num", "count")  # the places in which a number of things stands
 
 
 def gettext(english: str, /, **values: object) -> str:
@@ -54,8 +55,13 @@ def _filled(sentence: str, values: Mapping[str, object]) -> str:
     pieces = list(_pieces(sentence))
     for index in range(1, len(pieces), 2):
         name = pieces[index]
-        pieces[index] = "%" if name == "%" else words(values.get(name[1:-2]), _LONGEST_VALUE)
+        pieces[index] = "%" if name == "%" else _value(name[1:-2], values)
     return "".join(pieces)
+
+
+def _value(name: str, values: Mapping[str, object]) -> str:
+    value = values.get(name)
+    return grouped(value) if name in _COUNTS and type(value) is int else words(value, _LONGEST_VALUE)
 
 
 @lru_cache(maxsize=4096)

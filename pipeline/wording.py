@@ -40,6 +40,7 @@ _ACRONYMS: Final = frozenset(
     )
 )
 _DEEPEST: Final = 6
+_MOST_GROUPED: Final = 10**15
 _MOST_LOOKED_AT: Final = 200
 _LONGEST_LABEL: Final = 60
 _LEAD_FIELDS: Final = ("message", "text", "content", "description", "summary", "error", "reason")
@@ -171,11 +172,18 @@ def more(value: object, most: int) -> int:
 
 def number_of(value: object, noun: str) -> str:
     """A number with its noun: "1 day", "7 days"; nothing when there is no number."""
-    number = words(value, 40)
+    number = grouped(value)
     if not number:
         return ""
     form = SPOKEN.get().counted(f"%(num)s {noun}", f"%(num)s {noun}s", whole(value))
     return form.replace("%(num)s", number)
+
+
+def grouped(value: object) -> str:
+    """How many things there are: "10,000"; what is no such number, in words."""
+    if type(value) is int and abs(value) < _MOST_GROUPED:
+        return formats.grouped(value)
+    return words(value, 40)
 
 
 def whole(number: object) -> int:

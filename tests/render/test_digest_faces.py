@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from config.demo import sample
 from domain.digest import Item, summary
 from domain.vocabulary import Severity
 from pipeline.render import Context, EventView, Person, render
@@ -36,6 +37,27 @@ def test_every_channel_says_what_a_digest_is_about(channel: str) -> None:
 def test_an_email_counts_what_came_again(locale: str, words: list[str]) -> None:
     mail = said("email", locale)
     assert all(one in mail.text + mail.html.replace("2 ×", "(2 ×)") for one in words)
+
+
+@pytest.mark.parametrize("locale", ["en", "de"])
+def test_a_digest_says_what_happened_and_why_it_comes(locale: str) -> None:
+    mail = said("email", locale)
+    words = (
+        ("What happened from", "gathers what concerns you") if locale == "en" else ("geschehen ist", "was Sie betrifft")
+    )
+    for text in (mail.text, mail.html):
+        assert all(one in text for one in words)
+        assert "among those" not in text
+        assert "mitgeteilt" not in text
+
+
+def test_the_sample_of_a_digest_counts_right_and_begins_with_the_gravest() -> None:
+    body = sample("digest")
+    assert body is not None
+    items, totals = body["data"]["items"], body["data"]["totals"]
+    assert totals["open"] == len(items)
+    assert totals["overdue"] == sum(item["due_on"] < body["data"]["to"] for item in items)
+    assert items == sorted(items, key=lambda item: -Severity(item["severity"]).rank)
 
 
 def test_a_digest_of_very_much_names_the_beginning() -> None:

@@ -11,6 +11,7 @@ from config.catalogue import TEMPLATES
 from pipeline import wording
 from pipeline.fit import share_of
 from pipeline.language import ENGLISH, SPOKEN, Languages
+from pipeline.sentences import gettext, ngettext
 
 SPEAK = Languages(TEMPLATES)
 MONEY = {
@@ -99,6 +100,13 @@ def test_an_amount_may_be_a_number_or_a_text(locale: str | None, amount: object)
     assert spoken(locale, None, lambda: wording.money(amount, "EUR")) == MONEY[locale]
     whole = spoken(locale, None, lambda: wording.money(1280, "EUR"))
     assert whole == MONEY[locale].replace("50", "00")
+
+
+@pytest.mark.parametrize(("locale", "shown"), [(None, "10,000"), ("de", "10.000"), ("de-CH", "10’000")])
+def test_a_large_number_of_things_is_grouped(locale: str | None, shown: str) -> None:
+    assert spoken(locale, None, lambda: wording.number_of(10_000, "day")).split()[0] == shown
+    assert shown in spoken(locale, None, lambda: gettext("and %(count)s more", count=10_000))
+    assert shown in spoken(locale, None, lambda: ngettext("And %(num)s more", "And %(num)s more", 10_000))
 
 
 def test_a_share_is_the_same_in_every_language() -> None:
