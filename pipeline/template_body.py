@@ -37,10 +37,10 @@ def check_place(event: str, channel: str, locale: str | None) -> Place:
     Raises:
         InvalidInputError: on ``event``, ``channel`` or ``locale``.
     """
-    named = CHANNEL_ALIASES.get(channel) or check_word(channel, "channel", CHANNELS)
-    if named not in PARTS:
+    named = CHANNEL_ALIASES.get(channel, channel)
+    if named in CHANNELS and named not in PARTS:
         raise InvalidInputError("channel", "has no words; a webhook carries the event's data")
-    return check_event_name(event, "event"), named, check_locale(locale, "locale")
+    return check_event_name(event, "event"), check_word(named, "channel", PARTS), check_locale(locale, "locale")
 
 
 def check_locale(locale: object, field: str) -> str:

@@ -43,10 +43,12 @@ def _elsewhere(tree: nodes.Template) -> Iterator[Flaw]:
 
 def _unknown_names(tree: nodes.Template, known: Known) -> Iterator[Flaw]:
     missing = meta.find_undeclared_variables(tree) - known.keys() - _FUNCTIONS - _made_for_blocks(tree)
+    of_data = (known.get("data") or {}).get("fields", ())
     for node in tree.find_all(nodes.Name):
         if node.name in missing:
             names = ", ".join(sorted(name for name, one in known.items() if one is not None))
-            yield node.lineno, f"names {node.name[:60]}, which is not known; there are {names}"
+            hint = f"write data.{node.name}" if node.name in of_data else f"there are {names}"
+            yield node.lineno, f"names {node.name[:60]}, which is not known; {hint}"
 
 
 def _made_for_blocks(tree: nodes.Template) -> set[str]:

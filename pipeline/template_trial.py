@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
@@ -166,7 +167,7 @@ def try_out(
         "time_zone": None,
         "words": own_locale,
     }
-    warnings, said = [], [dict[str, str]() for _ in contexts]
+    warnings, said = _of_event(background), [dict[str, str]() for _ in contexts]
     # As in a real delivery, the other parts are told what the title says.
     for some in filter(None, ([part for part in parts if (part == title) is first] for first in (True, False))):
         told = [_told(place, kind, one, words) for one, words in zip(contexts, titles, strict=True)]
@@ -192,6 +193,15 @@ def shipped_words(place: Place, what: Happened, background: Background, locale: 
 def in_words(flaw: Mapping[str, Any]) -> str:
     """A flaw without its part: ``line 3: names foo, which is not known``."""
     return f"line {flaw['line']}: {flaw['reason']}" if flaw["line"] else str(flaw["reason"])
+
+
+def _of_event(background: Background) -> list[dict[str, Any]]:
+    """A warning where nobody listed the event type: it may be a typing error, or may come all the same."""
+    if background.event_types.get(background.event) is not None:
+        return []
+    near = get_close_matches(background.event, [one.name for one in background.event_types.all()], n=1)
+    hint = f"; do you mean {near[0]}?" if near else ""
+    return [{"part": "event", "line": None, "reason": f"is no event type that is listed{hint}"}]
 
 
 def _asked(question: Mapping[str, Any]) -> dict[str, Any]:

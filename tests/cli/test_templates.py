@@ -54,7 +54,8 @@ def test_a_folder_of_handlebars_is_imported_published_and_exported_again(bellwir
     [
         ({"ssl_failure__email.hbs": "a\n{{upper host}}"}, "email.hbs: line 2: calls the helper upper"),
         ({"ssl_failure__email.html": "a\n\n{{ nobody }}"}, "email.html: line 3: names nobody, which is not known"),
-        ({"ssl_failure__email.subject.txt": "x"}, "html: is missing"),
+        ({"ssl_failure__email.subject.txt": "x"}, "email.subject.txt: html: is missing (ssl_failure for email)"),
+        ({"ssl_failure__sms.txt": "{{host}}"}, "sms.txt: line 1: names host, which is not known; write data.host"),
         ({"ssl_failure__pigeon.txt": "x"}, "pigeon.txt: its name does not say for what it is: channel: must be one of"),
         ({"ssl_failure__sms.html": "x"}, "sms.html: sms has no html"),
         ({}, "holds no templates"),

@@ -12,8 +12,8 @@ from pipeline import templates as stored
 from pipeline.custom import SandboxAwayError
 from pipeline.published import Place
 from pipeline.setup import check_tenant
-from pipeline.template_body import check_place, check_whole, read_body
-from pipeline.template_trial import Background, Trial, read_background, try_out
+from pipeline.template_body import Body, check_place, check_whole, read_body
+from pipeline.template_trial import Background, Trial, in_words, read_background, try_out
 from workers.cli.app import app
 from workers.cli.output import JsonOption, counted, print_json, say, show_table, warn
 from workers.cli.stack import ACTOR, database
@@ -145,13 +145,22 @@ def _every(connection: Any, tenant: str) -> list[dict[str, Any]]:
 
 
 def _save(connection: Any, tenant: str, place: Place, found: Found, *, publish: bool) -> dict[str, Any]:
-    body = check_whole(place[1], read_body(place[1], found.parts))
+    body = _whole(place, found)
     trial = _tried(read_background(connection, tenant, place[0]), place, found)
     draft = stored.save_draft(connection, tenant=tenant, place=place, body=body, actor=ACTOR)
     if publish:
         stored.publish(connection, tenant=tenant, place=place, number=draft["version"], actor=ACTOR)
     named = {"event": place[0], "channel": place[1], "locale": place[2] or None}
     return {**named, "version": draft["version"], "warnings": trial.warnings}
+
+
+def _whole(place: Place, found: Found) -> Body:
+    """The parts, with the files, the event and the channel named in what is wrong."""
+    try:
+        return check_whole(place[1], read_body(place[1], found.parts))
+    except InvalidInputError as error:
+        files = found.files.get(error.field) or ", ".join(str(path) for path in found.files.values())
+        raise StackError(f"{files}: {error} ({place[0]} for {place[1]}).") from None
 
 
 def _tried(background: Background, place: Place, found: Found) -> Trial:
@@ -163,5 +172,5 @@ def _tried(background: Background, place: Place, found: Found) -> Trial:
     except SandboxAwayError as error:
         raise StackError(f"{error}; please try again.") from None
     for one in trial.warnings:
-        warn(f"{found.files.get(one['part'], one['part'])}: line {one['line']}: {one['reason']}.")
+        warn(f"{found.files.get(one['part'], place[0])}: {in_words(one).removesuffix('?')}.")
     return trial
