@@ -12,14 +12,21 @@ from domain.vocabulary import Reason
 from pipeline.audit import record
 from pipeline.counts import COUNT, Counts, counts_document
 
+# Whether anything of it may yet be sent: by itself, or told along in another's message.
+LEFT = """
+(e.status = 'accepted' OR EXISTS (
+    SELECT FROM deliveries d LEFT JOIN deliveries carrier ON carrier.id = d.folded_into
+    WHERE d.event_id = e.id AND coalesce(carrier.status, d.status) IN ('queued', 'held', 'processing', 'failed')))
+"""
 # First the issue, then the event, as accepting locks them. Nothing is folded into an event that was taken back.
-END_WINDOW = text("""
+END_WINDOW = text(f"""
 UPDATE issues i SET window_until = least(window_until, now()) FROM events e
 WHERE e.id = cast(:id AS uuid) AND e.tenant = :tenant
-  AND i.tenant = e.tenant AND i.fingerprint = e.fingerprint AND i.event_id = e.id
+  AND i.tenant = e.tenant AND i.fingerprint = e.fingerprint AND i.event_id = e.id AND {LEFT}
 """)
 LOCK = text("SELECT status FROM events WHERE id = cast(:id AS uuid) AND tenant = :tenant FOR NO KEY UPDATE")
-MARK = text("UPDATE events SET status = 'cancelled', reason = :reason WHERE id = cast(:id AS uuid)")
+# A statement of its own: what was routed while it waited for the lock is seen only by the next.
+MARK = text(f"UPDATE events e SET status = 'cancelled', reason = :reason WHERE id = cast(:id AS uuid) AND {LEFT}")
 WITHDRAW = text("""
 WITH unsent AS (
     SELECT id FROM deliveries
@@ -40,6 +47,8 @@ def cancel_event(
 ) -> dict[str, Any] | None:
     """Take an event back. Doing it again changes nothing; a delivery that is being sent right now is sent.
 
+    An event of which everything was sent, or has ended, keeps its status: nothing is left to withdraw.
+
     Args:
         event_id: a UUID.
 
@@ -53,7 +62,8 @@ def cancel_event(
         return None
     if status not in OPEN:
         return {"id": event_id, "status": status, "withdrawn": 0}
-    connection.execute(MARK, values)
+    if connection.execute(MARK, values).rowcount == 0:
+        return {"id": event_id, "status": status, "withdrawn": 0}
     withdrawn = Counter(connection.execute(WITHDRAW, values).scalars())
     _count(connection, tenant, withdrawn)
     after = {"withdrawn": withdrawn.total()}

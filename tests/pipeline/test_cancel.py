@@ -43,8 +43,12 @@ def test_what_was_not_sent_is_withdrawn_and_said_so(team: Any) -> None:
 def test_what_was_sent_stays_sent(team: Any) -> None:
     (event,) = team.publish(SSL)
     team.send("email")
-    assert cancel(team, event)["withdrawn"] == 0
+    assert cancel(team, event) == {"id": event, "status": "routed", "withdrawn": 0}
     assert states(team) == {("sent", None)}
+    assert team.event(event)["status"] == "routed"
+    assert not [row for row in team.audit() if row.action == "event.cancel"]
+    (again,) = team.publish(SSL)
+    assert team.event(again)["status"] == "duplicate"
 
 
 def test_an_event_that_was_not_routed_yet_never_is(team: Any) -> None:
