@@ -202,7 +202,9 @@ def parse(body: Any, *, tenant: str | None, catalogue: Listings) -> Event:
         data, data_json = hidden.data, canonical(hidden.data)
     recipients = None if taken.recipients is None else [_recipient(i, one) for i, one in enumerate(taken.recipients)]
     customer_id = None if taken.customer_id is None else str(taken.customer_id)
-    send_at = _storable("send_at", taken.send_at)
+    send_at, expires_at = _storable("send_at", taken.send_at), _storable("expires_at", taken.expires_at)
+    if send_at is not None and expires_at is not None and expires_at <= send_at:
+        raise InvalidInputError("expires_at", "must be later than send_at")
     return Event(
         id=str(uuid7()),
         tenant=owner,
@@ -229,7 +231,7 @@ def parse(body: Any, *, tenant: str | None, catalogue: Listings) -> Event:
         customer_id=customer_id,
         actor_id=taken.actor_id,
         recipients=recipients,
-        expires_at=_storable("expires_at", taken.expires_at),
+        expires_at=expires_at,
         send_at=send_at,
         attachments=_attachments(taken.attachments) if taken.attachments else None,
         sealed=None if hidden is None else hidden.sealed,

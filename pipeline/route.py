@@ -240,7 +240,7 @@ def _add_notification(
     said: Words,
 ) -> None:
     at_once = event.send_at is None or event.send_at <= datetime.now(UTC)
-    in_app = at_once and any(delivery.channel == "in_app" for delivery in planned.deliveries)
+    in_app = at_once and not _is_over(event) and any(delivery.channel == "in_app" for delivery in planned.deliveries)
     row: dict[str, Any] = {
         "id": str(uuid7()),
         "tenant": event.tenant,
@@ -285,6 +285,8 @@ def _delivery(
             held["not_before"] = _after(max(now, event.send_at or now), planned)
     elif event.send_at is not None and event.send_at > datetime.now(UTC):
         status, reason, due_at = DeliveryStatus.HELD, Reason.SCHEDULED, _after(event.send_at, planned)
+    elif planned.channel == "in_app" and _is_over(event):
+        status, reason = DeliveryStatus.EXPIRED, Reason.EXPIRED
     elif planned.channel == "in_app":
         status = DeliveryStatus.SENT  # it is in the inbox the moment this commits
     elif planned.when is not None and planned.when.wait:
@@ -308,6 +310,11 @@ def _delivery(
     }
 
 
+def _is_over(event: Event) -> bool:
+    """Whether it came too late to be told; what a provider carries is looked at again when it is claimed."""
+    return event.expires_at is not None and event.expires_at <= datetime.now(UTC)
+
+
 def _after(told_at: datetime, planned: PlannedDelivery) -> str:
     """When a delivery is due whose notification appears at `told_at`."""
     return (told_at + timedelta(seconds=planned.when.wait if planned.when else 0)).isoformat()
@@ -317,8 +324,8 @@ def _counts(told: Iterable[Told]) -> Counts:
     counts: Counts = Counter()
     for one in told:
         for row in one.deliveries:
-            if row["status"] == DeliveryStatus.SENT:
-                counts[one.tenant, row["channel"], DeliveryStatus.SENT, ""] += 1
+            if row["status"] in (DeliveryStatus.SENT, DeliveryStatus.EXPIRED):
+                counts[one.tenant, row["channel"], row["status"], row["reason"] or ""] += 1
         for left_out in one.skipped:
             counts[one.tenant, left_out["channel"] or "", "skipped", left_out["reason"]] += 1
     return counts

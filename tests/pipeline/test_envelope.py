@@ -203,6 +203,11 @@ REFUSED = {
     "no-such-day": ({"type": "x", "occurred_at": "2026-02-30T09:00:00Z"}, "occurred_at", "day"),
     "before-all-times": ({"type": "x", "occurred_at": "0001-01-01T00:00:00+14:00"}, "occurred_at", "out of range"),
     "after-all-times": ({"type": "x", "expires_at": "9999-12-31T23:59:59-14:00"}, "expires_at", "out of range"),
+    "over-before-it-is-sent": (
+        {"type": "x", "send_at": "2026-11-20T09:00:00Z", "expires_at": "2026-11-20T10:00:00+01:00"},
+        "expires_at",
+        "must be later than send_at",
+    ),
     "time-with-nul": ({"type": "x", "send_at": "2026-11-20T09:00:00\x00Z"}, "send_at", ""),
     "time-with-half-a-pair": ({"type": "x", "send_at": "2026-11-20T09:00:00Z\ud800"}, "send_at", ""),
     "attachment-is-no-base64": (

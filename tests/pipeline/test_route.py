@@ -54,6 +54,17 @@ def test_the_shipped_routes_tell_operations_of_a_certificate_on_every_channel_th
     assert told(team) == {"u1": {"email", "telegram", "in_app"}, "u2": {"email", "in_app"}}
 
 
+def test_what_came_too_late_appears_in_no_inbox(team: Any) -> None:
+    bells = publish(team, {**SSL, "expires_at": "2026-01-01T00:00:00Z"})
+    assert bells.frames == []
+    rows = team.execute("SELECT status, reason FROM deliveries WHERE channel = 'in_app'")
+    assert {(row.status, row.reason) for row in rows} == {("expired", "expired")}
+    shown = team.execute("SELECT FROM notifications WHERE sequence IS NOT NULL OR status <> 'created'")
+    assert shown == []
+    counted = team.execute("SELECT channel, status, count AS n FROM statistics WHERE reason = 'expired'")
+    assert [(row.channel, row.status, row.n) for row in counted] == [("in_app", "expired", 2)]
+
+
 @pytest.mark.mission("B-1")
 def test_severity_decides_over_the_channels(team: Any) -> None:
     publish(team, {**SSL, "severity": "low"})
