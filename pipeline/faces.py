@@ -115,6 +115,10 @@ def _label(value: object) -> str:
     return wording.label(wording.words(value, 60))
 
 
+def _kind(value: object) -> str:
+    return wording.kind(wording.words(value, 60))
+
+
 def _words_for_html(value: object) -> object:
     return value if isinstance(value, Markup) else wording.words(value, 4000)
 
@@ -175,6 +179,7 @@ def _environment(
         "days": days,
         "facts": wording.facts,
         "grouped": wording.grouped,
+        "kind": _kind,
         "label": _label,
         "lead": wording.lead,
         "listed": wording.listed,

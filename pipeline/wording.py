@@ -39,6 +39,7 @@ _ACRONYMS: Final = frozenset(
         *("smtp", "sql", "ssd", "ssh", "ssl", "tls", "uri", "url", "utc", "vat", "vm", "vpn"),
     )
 )
+_NAMES: Final = {"whatsapp": "WhatsApp"}  # that are written otherwise than words
 _DEEPEST: Final = 6
 _MOST_GROUPED: Final = 10**15
 _MOST_LOOKED_AT: Final = 200
@@ -91,11 +92,20 @@ def label(name: str) -> str:
     return sentence(_label(name))
 
 
+def kind(event_type: str) -> str:
+    """What an event is, for people: "Billing: invoice generated"; where a language has words of its own, those."""
+    plain = _label(event_type)
+    said = sentence(plain)
+    group, _, _ = event_type.partition(".")
+    own = plain.removeprefix(_label(group))
+    return f"{label(group)}:{own}" if said == plain and own.strip() and own != plain else said
+
+
 @lru_cache(maxsize=4096)
 def _label(name: str) -> str:
     parts = _SEPARATORS.sub(" ", _CAMEL.sub(" ", clean(name[: 2 * _LONGEST_LABEL]))).split()
     lowered = (part if part.isupper() else part.lower() for part in parts)
-    shown = " ".join(part.upper() if part.lower() in _ACRONYMS else part for part in lowered)
+    shown = " ".join(part.upper() if part.lower() in _ACRONYMS else _NAMES.get(part, part) for part in lowered)
     return cut(shown[:1].upper() + shown[1:], _LONGEST_LABEL)
 
 

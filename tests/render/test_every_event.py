@@ -14,7 +14,7 @@ from config.demo import sample
 from domain.brand import Brand
 from pipeline.faces import SHIPPED
 from pipeline.fit import share_of, text_message
-from pipeline.render import RENDERED, Content, Context, render
+from pipeline.render import RENDERED, Content, Context, Person, render
 
 Make = Callable[..., Context]
 
@@ -58,6 +58,39 @@ def test_no_face_has_an_empty_place_or_a_poor_word(context: Make, event_type: st
     assert content.text.strip()
     plain = [text.replace("\\", "") for text in words(content)]
     assert not [found for text in plain if (found := POOR.search(text))]
+
+
+@pytest.mark.parametrize("channel", ["email", "in_app", "sms"])
+@pytest.mark.parametrize(
+    ("reader", "title", "body"),
+    [("noor", "Your account is ready", "sign in"), ("ada", "The account of Noor Haddad", "The account can be used")],
+)
+def test_a_new_user_and_everybody_else_read_whose_account_is_ready(
+    context: Make, channel: str, reader: str, title: str, body: str
+) -> None:
+    template, made = told(context, "identity.user-created")
+    content = render(channel, template, replace(made, user=Person(reader)))
+    assert (content.title or "").startswith(title)
+    assert channel != "email" or body in content.text
+    assert channel != "email" or ("made for you" in content.text) is (reader == "noor")
+
+
+@pytest.mark.parametrize("locale", [None, "de"])
+@pytest.mark.parametrize(
+    ("event_type", "needed"),
+    [
+        (
+            "billing.subscription-past-due",
+            {None: "or the services stop.", "de": "sonst werden die Dienste eingestellt."},
+        ),
+        ("billing.payment-failed", {None: "¥48,600 could not be collected", "de": "Einzug von 48.600 ¥"}),
+        ("bellwire.account-rejected", {None: "Nothing is lost.", "de": "Es geht nichts verloren."}),
+    ],
+)
+def test_a_text_message_is_not_cut_where_it_matters(
+    context: Make, event_type: str, locale: str | None, needed: dict[str | None, str]
+) -> None:
+    assert needed[locale] in render("sms", *told(context, event_type, locale=locale)).text
 
 
 @pytest.mark.mission("A-15")

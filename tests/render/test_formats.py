@@ -109,6 +109,26 @@ def test_a_large_number_of_things_is_grouped(locale: str | None, shown: str) -> 
     assert shown in spoken(locale, None, lambda: ngettext("And %(num)s more", "And %(num)s more", 10_000))
 
 
+@pytest.mark.parametrize(
+    ("event_type", "locale", "shown"),
+    [
+        ("billing.invoice-generated", None, "Billing: invoice generated"),
+        ("billing.invoice-generated", "de", "Rechnung erstellt"),
+        ("acme.ssl-renewed", None, "Acme: SSL renewed"),
+        ("ssl_expiry", None, "SSL expiry"),
+        ("digest", None, "Digest"),
+        ("a.", None, "A"),
+        (".", None, ""),
+    ],
+)
+def test_what_happened_is_named_in_peoples_words(event_type: str, locale: str | None, shown: str) -> None:
+    assert spoken(locale, None, lambda: wording.kind(event_type)) == shown
+
+
+def test_a_name_is_written_as_its_owner_writes_it() -> None:
+    assert wording.label("whatsapp") == "WhatsApp"
+
+
 def test_a_share_is_the_same_in_every_language() -> None:
     assert spoken("de", None, lambda: str(share_of(2.5, "10"))) == "25"
 

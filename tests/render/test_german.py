@@ -33,6 +33,7 @@ ALIKE = {
     "SMS",
     "Telegram",
     "Webhook",
+    "WhatsApp",
     "Host",
     "Name",
     "Normal",
