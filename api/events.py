@@ -132,7 +132,10 @@ def why(caller: Operator, event_id: str) -> Response:
 
 @router.post("/v1/events/{event_id}/cancel", responses=answered(CANCELLED))
 def take_back(caller: Publisher, event_id: str) -> Response:
-    """Withdraw what has not been sent of an event; the same thing may then be reported anew."""
+    """Withdraw what has not been sent of an event; the same thing may then be reported anew.
+
+    An event of which nothing is left to withdraw keeps its status: `"status": "routed", "withdrawn": 0`.
+    """
     identity = uuid_in_path(event_id, "an event")
     with transaction_of(caller.tenant) as connection:
         cancelled = cancel_event(

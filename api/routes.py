@@ -46,6 +46,12 @@ BODY: Final = {
         "priority": {"enum": list(PRIORITIES)},
         "plan": {"type": "string"},
         "template": {"type": ["string", "null"]},
+        "when": {
+            "type": ["object", "string", "null"],
+            "description": "Channels that are used on a condition only: `unread` or `not delivered`, `for` a time.",
+            "additionalProperties": {"type": "string"},
+            "examples": [{"sms": "unread for 15m"}],
+        },
         "sms_severity": {"enum": list(SEVERITIES), "description": "The least that is worth a text message: critical."},
     },
 }

@@ -79,7 +79,10 @@ TEST_BODY: Final = {
     "type": "object",
     "required": ["to"],
     "properties": {
-        "to": {"type": "object", "description": "`user`, or an address as an event names it: `email`, `phone` ..."},
+        "to": {
+            "type": "object",
+            "description": '`{"user": "u1"}`, or an address on this channel: `email`, `phone` ...',
+        },
         "version": {"type": ["integer", "null"], "description": "The newest if it is missing."},
         **FILLED,
     },

@@ -110,8 +110,12 @@ class EventIn(BaseModel):
     data: dict[str, Any] = {}
     fingerprint: Word | None = None
     occurred_at: Moment | None = None
-    expires_at: Moment | None = None
-    send_at: Moment | None = None
+    expires_at: Annotated[
+        Moment | None, Field(description="What is not sent by then never is; later than `send_at`.")
+    ] = None
+    send_at: Annotated[Moment | None, Field(description="Nobody is told before; a moment that has passed is now.")] = (
+        None
+    )
     attachments: Annotated[list[AttachmentIn], Field(max_length=20)] | None = None
 
 
