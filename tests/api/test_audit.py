@@ -90,9 +90,11 @@ def test_what_users_do_is_in_it_under_their_name(api: Api) -> None:
 def test_what_is_done_to_issues_is_in_it(api: Api) -> None:
     with api.client() as client:
         client.put("/v1/users/op", json={"email": "op@example.org", "roles": ["operations"]})
-        (event,) = api.route({"type": "ssl_failure", "data": {"host": "audit.example.org"}})
+        event, other = api.route(
+            *({"type": "ssl_failure", "data": {"host": host}} for host in ("a.example", "b.example"))
+        )
         (told,) = client.get(f"/v1/events/{event}").json()["notifications"]
-        for path in (f"/v1/notifications/{told['id']}/acknowledge", f"/v1/events/{event}/cancel"):
+        for path in (f"/v1/notifications/{told['id']}/acknowledge", f"/v1/events/{other}/cancel"):
             assert client.post(path).is_success
         assert [one["action"] for one in entries(client, limit=2)] == ["event.cancel", "issue.acknowledge"]
 
