@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -9,14 +10,27 @@ import pytest
 
 from config.catalogue import shipped
 from config.demo import demo, sample_events
+from config.settings import settings
 from domain.recipients import wishes
 from domain.routing import glob_matches, mismatch
 from domain.vocabulary import Severity
 from pipeline.envelope import parse
+from pipeline.sealing import _seal
 
 EVENTS = sample_events()
 TENANT = demo("http://127.0.0.1:9999/")
 USER_FIELDS = {"email", "phone", "telegram_chat_id", "whatsapp", "locale", "time_zone", "roles", "customers"}
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What is secret in a sample is sealed the moment it is taken."""
+    monkeypatch.setenv("BELLWIRE_SECRET_KEY", "k" * 40)
+    for cached in (settings, _seal):
+        cached.cache_clear()
+    yield
+    for cached in (settings, _seal):
+        cached.cache_clear()
 
 
 def named(event: dict[str, Any]) -> str:

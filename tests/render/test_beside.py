@@ -85,7 +85,7 @@ def test_what_was_folded_may_have_no_titles(context: Make) -> None:
 
 
 @pytest.mark.mission("E-25")
-def test_a_kind_with_html_only_leaves_its_text_to_the_channel(own_faces: Faces, context: Make) -> None:
+def test_a_kind_with_html_only_says_the_same_as_text(own_faces: Faces, context: Make) -> None:
     (own_faces.folder / "own" / "email.html").write_text("<p>{{ title }}</p>")
     content = render("email", "own", context("made.up", {}), own_faces)
-    assert (content.html, content.text) == ("<p>Made up</p>", "")
+    assert (content.html, content.text) == ("<p>Made up</p>", "Made up")

@@ -49,9 +49,15 @@ def set_up(connection: Connection, tenant: str, wanted: dict[str, Any]) -> dict[
     }
 
 
+def take(connection: Connection, **arguments: Any) -> dict[str, Any] | None:
+    """Acknowledge; the notification as it is then."""
+    taken = acknowledge(connection, **arguments)
+    return taken and taken.notification
+
+
 VERBS: dict[str, Callable[..., Any]] = {
     "set_up": set_up,
-    "acknowledge": acknowledge,
+    "acknowledge": take,
     "replay": replay,
     "read_event": read_event,
 }
