@@ -17,7 +17,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.intake import Intake
-from api.probes import Probe, Servers
+from api.probe import Probe
+from api.probes import Servers
 from channels.breaker import Breakers
 from config.connections import redis_client
 from config.settings import settings

@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.api import Api
 
+NAMES = {"{name}": "an-example", "{type}": "an.example", "{event}": "ssl_failure", "{channel}": "email"}
+
 
 @pytest.fixture(scope="module")
 def description(api: Api) -> Any:
@@ -63,8 +65,7 @@ def test_every_example_is_taken(api: Api, description: Any) -> None:
     for method, path, one in operations(description):
         examples = one.get("requestBody", {}).get("content", {}).get("application/json", {}).get("examples", {})
         for example in examples.values():
-            given = {"{name}": "an-example", "{type}": "an.example", "{event}": "ssl_failure", "{channel}": "email"}
-            named = re.sub("|".join(given), lambda found: given[found[0]], path)
+            named = re.sub("|".join(NAMES), lambda found: NAMES[found[0]], path)
             address = re.sub(r"{\w+_id}", "0192f0c1-2f6a-7b1e-8e55-6f1f3c1a9d01", named)
             answer = answer_to_whoever_may(api, method, address, example["value"])
             assert answer.is_success or answer.status_code == 404, (method, path, answer.text)
