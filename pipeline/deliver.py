@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -28,7 +29,7 @@ from pipeline.fold import More
 from pipeline.links import acknowledge_url, unsubscribe_url
 from pipeline.looks import AS_SHIPPED, Made
 from pipeline.people import preference_entries
-from pipeline.render import render
+from pipeline.render import Content, Context, render
 from pipeline.sealing import opened
 from pipeline.secrets_of_events import revealed
 from pipeline.telegram import button
@@ -93,46 +94,19 @@ def message(
     listed = made.event_types.entry(row.type)
     to_be_taken = _is_to_be_taken(row, listed)
     unsubscribe = _unsubscribe(row, channel, listed)
-    told = context(
-        event_id=row.event_id,
-        event_type=row.type,
-        severity=Severity(row.severity),
-        condition=row.condition,
-        occurred_at=row.occurred_at,
-        branch=row.branch,
+    told = _told(
+        row,
+        more,
+        made,
         data=revealed(row.sealed) if channel == "email" and reveal and row.sealed else json.loads(row.data_json),
-        tenant=row.tenant,
-        user_id=row.user_id,
-        name=row.name,
-        locale=row.locale,
-        time_zone=row.time_zone,
-        unsubscribe_url=unsubscribe,
-        acknowledge_url=_acknowledge(row) if to_be_taken and channel == "email" else None,
-        preferences_url=f"{settings().public_url.rstrip('/')}/inbox" if row.user_id else None,
-        more=more.titles,
-        more_count=more.count,
-        brand=made.brand,
-        event_types=made.event_types,
+        unsubscribe=unsubscribe,
+        acknowledge=_acknowledge(row) if to_be_taken and channel == "email" else None,
     )
     if made.template is None:
         said = render(channel, row.template, told)
     else:
         said = render_custom(made.template, channel, told, row.template)
-    plain = Message(
-        row.id,
-        row.tenant,
-        row.event_id,
-        row.type,
-        row.notification_id,
-        title=said.title,
-        text=said.text,
-        html=said.html,
-        user_id=row.user_id,
-        priority=PRIORITIES[row.priority],
-        link=said.link_url,
-        image=said.image,
-        expires_in=None if row.expires_at is None else (row.expires_at - datetime.now(UTC)).total_seconds(),
-    )
+    plain = _plain(row, said)
     match channel:
         case "email":
             return replace(
@@ -150,6 +124,52 @@ def message(
             return replace(plain, template=Template("", "", said.parameters))  # the account's own, which has two places
         case _:
             return plain
+
+
+def _told(
+    row: Row[Any], more: More, made: Made, *, data: Mapping[str, Any], unsubscribe: str | None, acknowledge: str | None
+) -> Context:
+    """What the words are filled with."""
+    return context(
+        event_id=row.event_id,
+        event_type=row.type,
+        severity=Severity(row.severity),
+        condition=row.condition,
+        occurred_at=row.occurred_at,
+        branch=row.branch,
+        data=data,
+        tenant=row.tenant,
+        user_id=row.user_id,
+        name=row.name,
+        locale=row.locale,
+        time_zone=row.time_zone,
+        unsubscribe_url=unsubscribe,
+        acknowledge_url=acknowledge,
+        preferences_url=f"{settings().public_url.rstrip('/')}/inbox" if row.user_id else None,
+        more=more.titles,
+        more_count=more.count,
+        brand=made.brand,
+        event_types=made.event_types,
+    )
+
+
+def _plain(row: Row[Any], said: Content) -> Message:
+    """The message as far as all channels have it."""
+    return Message(
+        row.id,
+        row.tenant,
+        row.event_id,
+        row.type,
+        row.notification_id,
+        title=said.title,
+        text=said.text,
+        html=said.html,
+        user_id=row.user_id,
+        priority=PRIORITIES[row.priority],
+        link=said.link_url,
+        image=said.image,
+        expires_in=None if row.expires_at is None else (row.expires_at - datetime.now(UTC)).total_seconds(),
+    )
 
 
 def _is_to_be_taken(row: Row[Any], listed: EventType) -> bool:

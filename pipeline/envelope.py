@@ -21,12 +21,11 @@ from domain.event import Condition, Event
 from domain.fingerprint import canonical, fingerprint
 from domain.vocabulary import SEVERITIES, Severity
 from pipeline.contacts import check_address
+from pipeline.payload import MOST_DATA_DEPTH, data_text, printable
 from pipeline.secrets_of_events import hide
 
 MOST_EVENTS = 1_000
 MOST_BODY_BYTES = 10 * 1024 * 1024
-MOST_DATA_BYTES = 256 * 1024
-MOST_DATA_DEPTH = 32
 MOST_ATTACHMENT_BYTES = 7 * 1024 * 1024
 
 # No control characters: they are never meant, and NUL cannot be stored.
@@ -157,7 +156,7 @@ def parse_many(body: Any, *, tenant: str | None, catalogue: Listings) -> list[Ev
     if isinstance(body, Mapping) and "events" in body and "type" not in body:
         unknown = sorted(set(body) - {"events"})
         if unknown:
-            raise InvalidInputError(_printable(unknown[0]), "is not a known field beside events")
+            raise InvalidInputError(printable(unknown[0]), "is not a known field beside events")
         body = body["events"]
         if not isinstance(body, list):
             raise InvalidInputError("events", "must be a list of events")
@@ -200,7 +199,7 @@ def parse(body: Any, *, tenant: str | None, catalogue: Listings) -> Event:
     owner = _owner(taken.tenant, tenant)
     listing = catalogue(owner) if callable(catalogue) else catalogue
     event_type = listing.get(taken.type) or unlisted(taken.type)
-    data, data_json = taken.data, _data_text(taken.data)
+    data, data_json = taken.data, data_text(taken.data)
     hidden = hide(data, event_type.secret) if event_type.secret else None
     if hidden is not None:
         data, data_json = hidden.data, canonical(hidden.data)
@@ -247,22 +246,13 @@ def unlisted(name: str) -> EventType:
     return EventType(name=name, group=re.split(r"[.:]", name, maxsplit=1)[0])
 
 
-def check_data(data: dict[str, Any], field: str) -> dict[str, Any]:
-    """`data` as an event could carry it. Raises InvalidInputError, naming what is wrong below `field`."""
-    try:
-        _data_text(data)
-    except InvalidInputError as error:
-        raise InvalidInputError(field + error.field.removeprefix("data"), error.problem) from None
-    return data
-
-
 def first_problem(error: ValidationError) -> InvalidInputError:
     """The first thing that pydantic found wrong, as our error: the field, and what would be right."""
     # A union reports every member that did not fit; the deepest one is about what the sender meant.
     problem = max(error.errors(include_url=False, include_input=False), key=lambda one: _depth(one["loc"]))
     loc = [part for part in problem["loc"] if not (isinstance(part, str) and _is_union_tag(part))]
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
-    return InvalidInputError(_printable(field), _problem(problem), too_large=problem["type"] == "too_long")
+    return InvalidInputError(printable(field), _problem(problem), too_large=problem["type"] == "too_long")
 
 
 def _depth(loc: Sequence[int | str]) -> int:
@@ -271,11 +261,6 @@ def _depth(loc: Sequence[int | str]) -> int:
 
 def _is_union_tag(part: str) -> bool:
     return part == "RecipientIn" or part.startswith(("constrained-str", "function-"))
-
-
-def _printable(field: str) -> str:
-    """A sender's own name for a field, fit for an answer, a log line and a column of text."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in field[:200])
 
 
 def _problem(problem: Any) -> str:
@@ -313,57 +298,6 @@ def _owner(named: str | None, keys: str | None) -> str:
     if named is not None and named != keys:
         raise InvalidInputError("tenant", "is not the tenant that this was published for; leave it out")
     return keys
-
-
-def _data_text(data: dict[str, Any]) -> str:
-    """The canonical text of `data`, after checks that cost one look at that text for almost every event."""
-    try:
-        text = canonical(data)
-        size = len(text.encode())
-    except RecursionError:
-        raise InvalidInputError("data", f"is nested deeper than {MOST_DATA_DEPTH}") from None
-    except (ValueError, TypeError):
-        raise _odd_value(data, "data", 0) or InvalidInputError("data", "cannot be written as JSON") from None
-    if size > MOST_DATA_BYTES:
-        raise InvalidInputError("data", f"is larger than {MOST_DATA_BYTES} bytes", too_large=True)
-    if "\\u0000" in text or text.count("{") + text.count("[") > MOST_DATA_DEPTH:
-        problem = _odd_value(data, "data", 0)
-        if problem is not None:
-            raise problem
-    return text
-
-
-def _odd_value(value: Any, path: str, depth: int) -> InvalidInputError | None:
-    """What in `value` cannot be stored, and where: too deep, NUL, a lone surrogate, NaN, not JSON at all."""
-    if depth >= MOST_DATA_DEPTH and isinstance(value, dict | list):
-        return InvalidInputError("data", f"is nested deeper than {MOST_DATA_DEPTH}")
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if (problem := _odd_text(key, path)) or (
-                problem := _odd_value(inner, f"{path}.{_printable(str(key))}", depth + 1)
-            ):
-                return problem
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            if problem := _odd_value(inner, f"{path}[{index}]", depth + 1):
-                return problem
-    elif isinstance(value, str):
-        return _odd_text(value, path)
-    elif isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return InvalidInputError(path, "must be a finite number")
-    elif value is not None and not isinstance(value, int | float):
-        return InvalidInputError(path, "is not a JSON value")
-    return None
-
-
-def _odd_text(value: Any, path: str) -> InvalidInputError | None:
-    if not isinstance(value, str):
-        return InvalidInputError(path, "has a key that is not a string")
-    if "\x00" in value:
-        return InvalidInputError(path, "has a NUL character")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        return InvalidInputError(path, "has half a surrogate pair")
-    return None
 
 
 def _recipient(index: int, one: str | RecipientIn) -> Any:

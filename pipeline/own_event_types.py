@@ -14,8 +14,8 @@ from config.fields import Fields
 from domain.digest import DIGEST
 from domain.errors import InvalidInputError
 from pipeline.audit import record
-from pipeline.envelope import check_data
 from pipeline.identifiers import check_limit, cursor_after, key_of
+from pipeline.payload import check_data
 from pipeline.setup import note_change
 
 MOST_TYPES: Final = 1_000  # of a tenant: every process that serves it keeps them all in memory

@@ -16,16 +16,8 @@ from config.catalogue import shipped
 from domain.errors import InvalidInputError
 from domain.event import Condition, Event
 from domain.vocabulary import Severity
-from pipeline.envelope import (
-    MOST_ATTACHMENT_BYTES,
-    MOST_BODY_BYTES,
-    MOST_DATA_BYTES,
-    MOST_DATA_DEPTH,
-    MOST_EVENTS,
-    loads,
-    parse,
-    parse_many,
-)
+from pipeline.envelope import MOST_ATTACHMENT_BYTES, MOST_BODY_BYTES, MOST_EVENTS, loads, parse, parse_many
+from pipeline.payload import MOST_DATA_BYTES, MOST_DATA_DEPTH
 
 TYPES = shipped().event_types
 CUSTOMER = "0191f2a0-0000-7000-8000-000000000001"
