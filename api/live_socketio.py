@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI
-from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
@@ -23,14 +22,13 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.answers import PRIVATE
 from api.errors import Problem, database_away
-from api.hub import EXPIRED, SLOW, Connection, DrainingError, End, TooManyConnectionsError
+from api.hub import EXPIRED, SLOW, Connection, End
 from api.live import Live
-from api.live_access import device_of, listener_of, start_number
-from api.live_follow import begin, cut, follow
+from api.live_follow import cut, follow
 from api.live_frames import INVALID, Shown, greeting, unread_count
+from api.live_opening import opened
 from api.live_socketio_auth import with_auth
 from api.live_socketio_engine import Session, engine, hang_up, on_nonsense, refusal
-from api.live_sse import draining, too_many
 from config.settings import settings
 
 log = structlog.get_logger(__name__)
@@ -102,7 +100,8 @@ class Sockets:
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: Any = None) -> None:
         """Take a client, or refuse it: then it gets `connect_error`, which says why (E-3)."""
         try:
-            connection, unread = await _opened(environ["asgi.scope"], auth, self._live)
+            handshake = HTTPConnection(with_auth(environ["asgi.scope"], auth))
+            connection, unread = await opened(handshake, self._live, "socketio")
         except Problem as problem:
             raise _refused(problem) from None
         except SQLAlchemyError as error:
@@ -212,25 +211,6 @@ class _Writer:
     async def beat(self) -> None:
         """The engine below pings. But it may have closed the session while the client was still being let in."""
         self._session.check()
-
-
-async def _opened(scope: Scope, auth: Any, live: Live) -> tuple[Connection, int]:
-    """The connection that is shown what comes, and how many notifications are unread."""
-    handshake = HTTPConnection(with_auth(scope, auth))
-    listener = await run_in_threadpool(listener_of, handshake)
-    after, device = start_number(handshake), device_of(handshake)
-    connection = Connection(listener, "socketio", device_id=device, user_agent=handshake.headers.get("user-agent"))
-    try:
-        live.hub.add(connection)
-    except TooManyConnectionsError:
-        raise too_many() from None
-    except DrainingError:
-        raise draining() from None
-    try:
-        return connection, await begin(connection, live.reading, after)
-    except BaseException:
-        live.hub.remove(connection)
-        raise
 
 
 def _refused(problem: Problem) -> Exception:

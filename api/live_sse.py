@@ -8,15 +8,13 @@ from contextlib import suppress
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from api.errors import Problem
-from api.hub import CLOSED, SLOW, Connection, DrainingError, TooManyConnectionsError
+from api.hub import CLOSED, SLOW, Connection
 from api.live import Live
-from api.live_access import device_of, listener_of, start_number
-from api.live_follow import begin, cut, follow
+from api.live_follow import cut, follow
 from api.live_frames import HEARTBEAT, Shown, opening, unread_count
+from api.live_opening import opened
 from config.fields import NAME_LENGTH
 
 router = APIRouter(tags=["live"])
@@ -71,33 +69,9 @@ async def stream(request: Request) -> Response:
     The same stream is at `/v1/notifications/ws` as a WebSocket and at `/socket.io/` for Socket.IO: see `docs/live.md`.
     """
     live: Live = request.app.state.live
-    listener = await run_in_threadpool(listener_of, request)
-    after, device = start_number(request), device_of(request)
-    connection = Connection(listener, "sse", device_id=device, user_agent=request.headers.get("user-agent"))
-    try:
-        live.hub.add(connection)
-    except TooManyConnectionsError:
-        raise too_many() from None
-    except DrainingError:
-        raise draining() from None
-    try:
-        unread = await begin(connection, live.reading, after)
-    except BaseException:
-        live.hub.remove(connection)
-        raise
+    connection, unread = await opened(request, live, "sse")
     connection.show(unread_count(unread))
     return _Stream(live, connection)
-
-
-def too_many() -> Problem:
-    """429: the user has as many streams as one may have."""
-    detail = "This user has too many open streams here; close one of them first."
-    return Problem(429, "bellwire.too_many_connections", detail, headers={"Retry-After": "10"})
-
-
-def draining() -> Problem:
-    """503: this process stops."""
-    return Problem(503, "bellwire.restarting", "This server is about to restart.", headers={"Retry-After": "1"})
 
 
 class _Stream(Response):
