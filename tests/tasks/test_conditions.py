@@ -161,17 +161,23 @@ def test_what_may_stay_unread_for_some_time_may_so_from_when_it_is_shown(u1: Any
     assert u1.deliveries("sms")[-1].due_at == later + timedelta(minutes=15)
 
 
-def test_what_was_folded_into_a_message_is_told_though_its_own_news_were_read(u1: Any) -> None:
-    be(u1, there=True)
-    tell(u1)
-    tell(u1)
-    carrier, along = u1.deliveries("email")
-    u1.execute(
+def one_that_carries_another(process: Any) -> Any:
+    """Of two emails that wait because u1 is there, the first, into which the second was folded."""
+    be(process, there=True)
+    tell(process)
+    tell(process)
+    carrier, along = process.deliveries("email")
+    process.execute(
         "UPDATE deliveries SET status = 'cancelled', reason = 'folded', due_at = NULL, folded_into = :carrier "
         "WHERE id = :along",
         carrier=carrier.id,
         along=along.id,
     )
+    return carrier
+
+
+def test_what_was_folded_into_a_message_is_told_though_its_own_news_were_read(u1: Any) -> None:
+    carrier = one_that_carries_another(u1)
     u1.execute("UPDATE notifications SET read_at = now() WHERE id = :id", id=carrier.notification_id)
     let_time_pass(u1, 61)
     u1.ring("email")
@@ -190,16 +196,7 @@ def test_what_a_person_sends_again_asks_for_no_condition(u1: Any) -> None:
 
 @pytest.mark.parametrize("how", ["resolved", "cancelled", "acknowledged"])
 def test_what_was_folded_into_a_message_is_told_though_its_own_issue_is_over(u1: Any, how: str) -> None:
-    be(u1, there=True)
-    tell(u1)
-    tell(u1)
-    carrier, along = u1.deliveries("email")
-    u1.execute(
-        "UPDATE deliveries SET status = 'cancelled', reason = 'folded', due_at = NULL, folded_into = :carrier "
-        "WHERE id = :along",
-        carrier=carrier.id,
-        along=along.id,
-    )
+    carrier = one_that_carries_another(u1)
     match how:
         case "resolved":
             data = {"conversation_id": "c0", "text": "Hello"}
